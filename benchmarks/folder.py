@@ -1,0 +1,133 @@
+"""Pairs per second over a folder of one-megapixel JPEG pairs: the command line beside scripts over the peers.
+
+Every figure is the wall time of a whole process, start-up included, in interleaved rounds.
+"""
+
+import argparse
+import functools
+import io
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from common import HERE, interleave, photograph, run, save, wait_for_quiet
+from PIL import Image
+
+SIDE = 1024
+CPUS = 2
+QUALITIES = (12, 20, 30, 40, 50, 60, 70, 80, 88)
+
+
+def make(folder: Path, count: int) -> dict[str, float]:
+    """References at quality 95, and the same pictures decoded and encoded again at lower ones; bytes per pixel."""
+    for name in ("ref", "dist"):
+        (folder / name).mkdir()
+    for number in range(count):
+        picture = photograph(number, SIDE, SIDE, scale=(0.8, 1.0, 1.25, 1.6, 2.0)[number % 5])
+        name = f"{number:04d}.jpg"
+        Image.fromarray(picture).save(folder / "ref" / name, "JPEG", quality=95)
+        decoded = Image.open(io.BytesIO((folder / "ref" / name).read_bytes()))
+        decoded.save(folder / "dist" / name, "JPEG", quality=QUALITIES[number % len(QUALITIES)])
+    return {
+        name: sum(f.stat().st_size for f in (folder / name).iterdir()) / count / SIDE**2 for name in ("ref", "dist")
+    }
+
+
+def beholder(folder: Path, metrics: str) -> Callable[[], object]:
+    out = folder / "out.csv"
+    command = [str(Path(sys.executable).parent / "beholder"), "score", str(folder / "dist"), "-r", str(folder / "ref")]
+    return functools.partial(run, [*command, "-m", metrics, "-o", str(out), "--quiet"])
+
+
+def cnn(folder: Path) -> Callable[[], object]:
+    command = [str(Path(sys.executable).parent / "beholder"), "score", str(folder / "dist"), "-o", str(folder / "c.csv")]
+    return functools.partial(run, [*command, "--quiet"])
+
+
+def peer(folder: Path, library: str, decoder: str, metrics: str, pool: str) -> Callable[[], object]:
+    script = [sys.executable, str(HERE / "folder_peer.py"), library, decoder, metrics, pool, str(folder)]
+    return functools.partial(run, script)
+
+
+def ffmpeg(folder: Path) -> Callable[[], object]:
+    graph = "[0:v]split[a][b];[1:v]split[c][d];[a][c]psnr[p];[b][d]ssim[s]"
+    command = [
+        shutil.which("ffmpeg") or "ffmpeg", "-hide_banner", "-loglevel", "error",
+        "-threads", str(CPUS), "-i", str(folder / "dist" / "%04d.jpg"),
+        "-threads", str(CPUS), "-i", str(folder / "ref" / "%04d.jpg"),
+        "-filter_complex_threads", str(CPUS), "-filter_complex", graph,
+        "-map", "[p]", "-f", "null", "-", "-map", "[s]", "-f", "null", "-",
+    ]  # fmt: skip
+    return functools.partial(run, command)
+
+
+def decode_only(folder: Path, decoder: str) -> Callable[[], object]:
+    """All files read and decoded by a pool of two threads, in this process: what no program can be faster than."""
+
+    def pillow(path: Path) -> None:
+        Image.open(path).load()
+
+    def simplejpeg(path: Path) -> None:
+        from simplejpeg import decode_jpeg
+
+        decode_jpeg(path.read_bytes(), "RGB")
+
+    paths = sorted(folder.glob("*/*.jpg"))
+    work = pillow if decoder == "pillow" else simplejpeg
+
+    def call() -> None:
+        with ThreadPoolExecutor(CPUS) as pool:
+            list(pool.map(work, paths))
+
+    return call
+
+
+def entrants(folder: Path) -> dict[str, dict[str, Callable[[], object]]]:
+    """Everything that is timed, by group; the names say library, decoder and how the two cores are used."""
+    found: dict[str, dict[str, Callable[[], object]]] = {
+        "decode": {f"{d}, 2 threads": decode_only(folder, d) for d in ("simplejpeg", "pillow")}
+    }
+    for metrics in ("psnr,ssim:y", "psnr,ssim"):
+        group = {"beholder": beholder(folder, metrics)}
+        for library in ("fast-ssim", "frame-analytics"):
+            for decoder in ("pillow", "opencv", "simplejpeg"):
+                for pool in ("loop", "threads"):
+                    group[f"{library}, {decoder}, {pool}"] = peer(folder, library, decoder, metrics, pool)
+        group["scikit-image, opencv, processes"] = peer(folder, "scikit-image", "opencv", metrics, "processes")
+        group["piq, opencv, loop"] = peer(folder, "piq", "opencv", metrics, "loop")
+        group["torchmetrics, opencv, loop"] = peer(folder, "torchmetrics", "opencv", metrics, "loop")
+        if metrics == "psnr,ssim:y" and shutil.which("ffmpeg"):
+            group["ffmpeg psnr and ssim filters"] = ffmpeg(folder)
+        found[metrics] = group
+    found["beholder (CNN, one picture)"] = {"beholder": cnn(folder)}
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("--only", default="", help="only groups and names with this in them")
+    settings = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="pairs-") as name:
+        folder = Path(name)
+        density = make(folder, settings.count)
+        for group, calls in entrants(folder).items():
+            chosen = {k: c for k, c in calls.items() if settings.only in f"{group} {k}"}
+            for entrant, took in interleave(chosen, settings.rounds, slow=12.0, before=wait_for_quiet).items():
+                rate = settings.count / took["median"]
+                rows.append({"group": group, "entrant": entrant, "seconds": took, "pairs_per_second": rate})
+                print(
+                    f"{group:28s} {entrant:40s} {took['median']:7.2f} s ({took['low']:.2f}-{took['high']:.2f}) "
+                    f"{rate:7.1f} /s"
+                )
+    if not settings.only:
+        save("folder", {"side": SIDE, "count": settings.count, "bytes_per_pixel": density, "rows": rows})
+
+
+if __name__ == "__main__":
+    main()

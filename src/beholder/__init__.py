@@ -1,0 +1,77 @@
+"""Beholder judges images as people do: quality scores, metrics, and what follows from them.
+
+The names below are loaded when they are first used, so that importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from beholder.version import __version__
+
+if TYPE_CHECKING:
+    from beholder.errors import (
+        BeholderError,
+        ChannelError,
+        InputError,
+        LayoutError,
+        MissingExtraError,
+        ModelError,
+        OutputError,
+        PairError,
+        RangeError,
+        ReadError,
+        SizeError,
+        UnknownMetricError,
+    )
+    from beholder.image import Image, read_image
+    from beholder.losses import Loss
+    from beholder.metrics import Metric, Score, list_metrics, metric
+    from beholder.scoring import Row, score, score_many
+
+__all__ = [
+    "BeholderError",
+    "ChannelError",
+    "Image",
+    "InputError",
+    "LayoutError",
+    "Loss",
+    "Metric",
+    "MissingExtraError",
+    "ModelError",
+    "OutputError",
+    "PairError",
+    "RangeError",
+    "ReadError",
+    "Row",
+    "Score",
+    "SizeError",
+    "UnknownMetricError",
+    "__version__",
+    "list_metrics",
+    "metric",
+    "read_image",
+    "score",
+    "score_many",
+]
+
+_HOMES = {
+    "image": ("Image", "read_image"),
+    "losses": ("Loss",),
+    "metrics": ("Metric", "Score", "list_metrics", "metric"),
+    "scoring": ("Row", "score", "score_many"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'beholder' has no attribute {name!r}")
+    value = getattr(import_module(f"beholder.{_HOME_OF.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

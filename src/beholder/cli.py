@@ -1,0 +1,325 @@
+"""The command line: verbs over the same functions, no logic of its own."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from beholder.errors import BeholderError, InputError, MissingExtraError, OutputError
+from beholder.version import __version__
+
+MISSED, USAGE, FAILED, INTERRUPTED = 1, 2, 3, 130
+
+app = typer.Typer(
+    name="beholder",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Judge images as people do. Results go to stdout, progress to stderr. Exit status: 0 fine, 1 a threshold "
+    "was missed, 2 wrong usage, 3 some inputs failed.",
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"beholder {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[  # handled by its callback
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and stop.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def score(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IMAGE|FOLDER|PATTERN|LIST...",
+            help="Pictures; folders (searched below, natural order); patterns such as 'a/*.png'; lists (.txt or "
+            ".lst, one path a line); - for a list on stdin.",
+            show_default=False,
+        ),
+    ],
+    reference: Annotated[
+        str | None,
+        typer.Option("-r", "--reference", metavar="FILE|FOLDER", help="The reference, or a folder; pairs by stem."),
+    ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            "-m",
+            "--metrics",
+            metavar="NAMES",
+            help="Metrics with commas between [default: beholder, or psnr,ssim with -r].",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Write .csv, .json, .parquet or .html; resumes by itself."),
+    ] = None,
+    least: Annotated[
+        list[str] | None, typer.Option("--min", metavar="NAME=VALUE", help="Threshold; repeat for several.")
+    ] = None,
+    most: Annotated[
+        list[str] | None, typer.Option("--max", metavar="NAME=VALUE", help="Threshold; repeat for several.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Pictures measured at once [default: one per processor].")
+    ] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Forget the rows of an interrupted run.")] = False,
+    table: Annotated[bool, typer.Option("--table", help="Print the table for people, also into a pipe.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress on stderr.")] = False,
+) -> None:
+    """Score pictures with the CNN or with any metric."""
+    from beholder.collecting import expand, partners
+    from beholder.scoring import choose, columns_of, score_many
+
+    measures = choose(metrics, paired=reference is not None)
+    limits = {"min": _limits(least or [], measures), "max": _limits(most or [], measures)}
+    find = partners(reference, inputs) if reference is not None else None
+    images: Sequence[str] = list(expand(inputs))
+    names = list(measures)
+    meta = {
+        "version": __version__,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "settings": {"metrics": [m.name for m in measures.values()], "reference": reference, **limits},
+        "weights": _weights(measures),
+        "metrics": [_card(name, m) for name, m in measures.items()],
+    }
+    columns, tally = columns_of(measures), _Tally(limits)
+
+    def rows(skip: int = 0) -> Iterator[dict[str, Any]]:
+        produced = (
+            row.flat() for row in score_many(itertools.islice(images, skip, None), find, names, workers=workers)
+        )
+        yield from tally.watch(_progress(produced, len(images), skip, quiet=quiet or output is None))
+
+    if output is not None:
+        _to_file(output, columns, meta, rows, images, tally, restart=restart)
+    elif table or sys.stdout.isatty():
+        from beholder.reporting import print_table
+
+        print_table(rows(), columns, meta)
+    else:
+        from beholder.reporting import write_csv_stream
+
+        write_csv_stream(rows(), columns)
+    raise typer.Exit(tally.status(quiet=quiet))
+
+
+def _to_file(
+    output: Path,
+    columns: Sequence[str],
+    meta: Mapping[str, Any],
+    rows: Any,
+    images: Sequence[str],
+    tally: _Tally,
+    *,
+    restart: bool,
+) -> None:
+    from beholder.reporting import RowFile
+
+    with RowFile(output, columns, meta, restart=restart) as file:
+        for position, (image, _) in enumerate(file.keys()):
+            if position >= len(images) or images[position] != image:
+                expected = images[position] if position < len(images) else "no more pictures"
+                raise OutputError(
+                    f"the interrupted run that {str(output)!r} would resume has {image!r} as picture {position + 1}, "
+                    f"now it is {expected!r}; restore the inputs, or start over with --restart"
+                )
+        if file.done:
+            typer.echo(f"resuming: {file.done} of {len(images)} rows are there already", err=True)
+            for row in file.rows():
+                tally.add(row)
+        try:
+            for row in rows(file.done):
+                file.append(row)
+        except KeyboardInterrupt:
+            typer.echo(f"interrupted; run the same command again to go on with {str(output)!r}", err=True)
+            raise
+        file.finish()
+
+
+class _Tally:
+    """What decides the exit status."""
+
+    def __init__(self, limits: Mapping[str, Mapping[str, float]]) -> None:
+        self.limits = limits
+        self.count = self.errors = self.missed = 0
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        self.count += 1
+        if row["error"]:
+            self.errors += 1
+            return
+        low = any(row[n] < v for n, v in self.limits["min"].items())
+        high = any(row[n] > v for n, v in self.limits["max"].items())
+        self.missed += low or high
+
+    def watch(self, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        for row in rows:
+            self.add(row)
+            yield row
+
+    def status(self, *, quiet: bool) -> int:
+        notes = [f"{self.errors} of {self.count} inputs failed"] if self.errors else []
+        notes += [f"{self.missed} of {self.count} pictures missed a threshold"] if self.missed else []
+        if notes and not quiet:
+            typer.echo("; ".join(notes), err=True)
+        return FAILED if self.errors else MISSED if self.missed else 0
+
+
+def _limits(given: Sequence[str], measures: Mapping[str, Any]) -> dict[str, float]:
+    limits = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        try:
+            limits[name] = float(value)
+        except ValueError:
+            sign = ""
+        if not sign:
+            raise InputError(f"a threshold is NAME=VALUE such as beholder=60, got {text!r}")
+        if name not in measures:
+            raise InputError(f"the threshold {text!r} names a metric that is not measured; add it to -m")
+    return limits
+
+
+def _weights(measures: Mapping[str, Any]) -> dict[str, str]:
+    from beholder.models.runtime import weights_hash
+
+    return {m.card.name: weights_hash(m.card.name) for m in measures.values() if m.card.assess is not None}
+
+
+def _card(name: str, measure: Any) -> dict[str, Any]:
+    card = measure.card
+    return {
+        "name": name,
+        "better": card.better,
+        "range": list(card.range),
+        "unit": card.unit,
+        "kind": card.kind,
+        "summary": card.summary,
+        "paper": card.paper,
+    }
+
+
+def _progress(rows: Iterator[Any], total: int, done: int, *, quiet: bool) -> Iterator[Any]:
+    """The same rows, with a bar on stderr where that is a terminal, and a line now and then where it is not."""
+    if quiet:
+        yield from rows
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        step = max(1, total // 10)
+        for number, row in enumerate(rows, done + 1):
+            if number % step == 0 or number == total:
+                typer.echo(f"{number} of {total}", err=True)
+            yield row
+        return
+    with Progress(
+        TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console, transient=True
+    ) as progress:
+        task = progress.add_task("scoring", total=total, completed=done)
+        for row in rows:
+            progress.advance(task)
+            yield row
+
+
+@app.command()
+def metrics(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the cards as JSON.")] = False,
+    needs: Annotated[str | None, typer.Option("--needs", metavar="reference|image", help="Only this kind.")] = None,
+) -> None:
+    """List the metrics: name, kind, orientation, range, unit, presets, verified or not, paper."""
+    from beholder.metrics import list_metrics
+
+    if needs not in (None, "reference", "image"):
+        raise InputError(f"--needs takes reference or image, got {needs!r}")
+    cards = list_metrics(needs)  # type: ignore[arg-type]  # checked above
+    if as_json:
+        from beholder.reporting.rows import to_json
+
+        typer.echo(
+            json.dumps(json.loads(to_json([_full_card(c) for c in cards])), indent=2).replace("Infinity", "1e999")
+        )
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("name", "kind", "better", "range", "unit", "presets", "verified", "paper"):
+        shown.add_column(title, overflow="fold", no_wrap=title in ("name", "better"))
+    for card in cards:
+        facts = _full_card(card)
+        low, high = card.range
+        verified = ", ".join(p or "default" for p in facts["verified"]) or "unverified"
+        shown.add_row(
+            card.name,
+            card.kind,
+            card.better,
+            f"{low:g} to {high:g}",
+            card.unit,
+            ", ".join(card.presets),
+            verified,
+            card.paper,
+        )
+    console = Console()
+    if not console.is_terminal:
+        console.width = 240
+    console.print(shown)
+
+
+def _full_card(card: Any) -> dict[str, Any]:
+    return {
+        "name": card.name,
+        "kind": card.kind,
+        "needs": card.needs,
+        "better": card.better,
+        "range": list(card.range),
+        "unit": card.unit,
+        "min_size": card.min_size,
+        "presets": {k: dict(v) for k, v in card.presets.items()},
+        "verified": sorted(card.verified),
+        "differentiable": card.differentiable,
+        "summary": card.summary,
+        "paper": card.paper,
+    }
+
+
+def main() -> None:
+    """Run the command line; typed errors become one line on stderr and exit status 2."""
+    try:
+        app(standalone_mode=True)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # the reader of stdout has left: nothing more to say to it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except (InputError, OutputError, MissingExtraError) as error:
+        typer.echo(f"beholder: {error}", err=True)
+        sys.exit(USAGE)
+    except BeholderError as error:
+        typer.echo(f"beholder: {type(error).__name__}: {error}", err=True)
+        sys.exit(FAILED)
+
+
+if __name__ == "__main__":
+    main()

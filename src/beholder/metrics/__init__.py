@@ -1,0 +1,36 @@
+"""All metrics: importing this fills the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from beholder.metrics import deep, gradient, pixel, structure
+from beholder.metrics.measure import Measure
+from beholder.metrics.registry import CARDS, Assessment, Metric, Needs, Score
+
+__all__ = [
+    "Assessment",
+    "Measure",
+    "Metric",
+    "Score",
+    "deep",
+    "gradient",
+    "list_metrics",
+    "metric",
+    "pixel",
+    "structure",
+]
+
+
+def metric(name: str) -> Measure:
+    """The metric of this name, ready to be called; a preset stands behind a colon (``ssim:skimage``).
+
+    Any case and common aliases are accepted. Raises UnknownMetricError, which suggests the nearest name.
+    """
+    return Measure(name)
+
+
+def list_metrics(needs: Needs | None = None) -> list[Metric]:
+    """The cards of all metrics by name, or of those that need "reference" or only an "image"."""
+    cards: Iterable[Metric] = sorted(CARDS.values(), key=lambda c: c.name)
+    return [c for c in cards if needs in (None, c.needs)]

@@ -1,0 +1,65 @@
+"""Metrics that a network computes: `beholder`, the score of a picture by itself."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from beholder.arrays import Array, is_torch
+from beholder.metrics.registry import WORDS, Assessment, metric
+
+
+def word_of(value: float) -> str:
+    """The ITU-R BT.500 word for a score on 0-100: a fifth of the scale each."""
+    return WORDS[min(int(value // 20), 4)]
+
+
+def assess(image: Array, *, threads: int = 1, native: bool = False) -> list[Assessment]:
+    """Score, 90 % interval, word and flags of every picture; (N, C, H, W) NumPy floats in [0, 1]."""
+    import numpy as np
+
+    from beholder.models.runtime import assessor
+
+    if is_torch(image):
+        image = image.detach().cpu().numpy()
+    model = assessor("beholder", threads)
+    found = []
+    for picture in image:
+        o = model.assess(np.asarray(picture, dtype=np.float32), native=native)
+        flags = () if o.in_domain else ("out_of_domain",)
+        found.append(Assessment(o.value, o.low, o.high, word_of(o.value), flags, model.weights))
+    return found
+
+
+@functools.lru_cache(maxsize=2)
+def _network(device: str) -> Any:
+    from beholder.models.assessors.load import load_assessor
+
+    return load_assessor("beholder").to(device)
+
+
+@metric(
+    "beholder",
+    better="higher",
+    range=(0.0, 100.0),
+    unit="",
+    needs="image",
+    min_size=32,
+    paper="Beholder's own CNN, EfficientNet-Lite0 (Tan and Le 2019, doi:10.48550/arXiv.1905.11946) fitted to the "
+    "opinion scores of BIQ2021 (Ahmed and Asif 2022, doi:10.1007/s10489-021-02986-2)",
+    presets={"native": {"native": True}},
+    verified=("",),
+    assess=assess,
+)
+def beholder(image: Array, *, native: bool = False) -> Array:
+    """Quality as people would rate it, 0 to 100, by a CNN that needs no reference.
+
+    image: (N, C, H, W) sRGB in [0, 1]. Returns (N,): 0-20 bad, -40 poor, -60 fair, -80 good, -100 excellent. Up to
+    one megapixel a picture is seen at 100 %; a larger one as on a screen, reduced to one megapixel. The preset
+    ``native`` sees every picture at 100 %, by tiles. PyTorch tensors give gradients and need ``beholder[train]``.
+    """
+    if is_torch(image):
+        return _network(str(image.device))(image.float(), native=native)
+    import numpy as np
+
+    return np.asarray([a.value for a in assess(image, native=native)])

@@ -1,0 +1,203 @@
+"""A metric with its preset, ready to be called: checks once at the border, then kernel or definition."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from beholder.arrays import Array, is_torch, namespace
+from beholder.errors import ChannelError, InputError, LayoutError, RangeError, SizeError
+from beholder.metrics.registry import Metric, Score, find
+
+FULL_SCALE = {"uint8": 255, "uint16": 65535}
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Measure:
+    """A metric with a preset: call it with pictures, get one value for each.
+
+    name: a metric's name, with a preset behind a colon or without. Raises UnknownMetricError.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.card, self.preset = find(name)
+        self.settings: dict[str, Any] = dict(self.card.presets.get(self.preset, {}))
+
+    @property
+    def name(self) -> str:
+        """Metric and preset, in canonical spelling."""
+        return f"{self.card.name}:{self.preset}" if self.preset else self.card.name
+
+    def __repr__(self) -> str:
+        return f"Measure({self.name!r})"
+
+    def __reduce__(self) -> tuple[type[Measure], tuple[str]]:
+        return Measure, (self.name,)
+
+    def __call__(
+        self,
+        image: Array,
+        reference: Array | None = None,
+        *,
+        data_range: float | None = None,
+        threads: int | None = None,
+    ) -> Array:
+        """Measure pictures, one value each.
+
+        image, reference: (N, C, H, W), the judged picture first; uint8 or uint16 at full scale, or floats in
+        [0, 1], NumPy or PyTorch; a reference only for full-reference metrics. data_range: full scale of the values
+        where it is another. threads: how many a kernel may use, default all processors. Returns (N,) of the same
+        library; integers are measured in double precision. Raises LayoutError, SizeError, ChannelError, RangeError.
+        """
+        self.check(image, reference)
+        if data_range is None and _fits_kernel(image) and _fits_kernel(reference):
+            values = self._by_kernel(image, reference, threads or processors())
+            if values is not None:
+                return values
+        settings = dict(self.settings)
+        if "levels" in _keywords(self.card):
+            settings["levels"] = FULL_SCALE.get(dtype_name(image))
+        pictures = [to_unit(a, data_range, self.card.name) for a in (image, reference) if a is not None]
+        if len(pictures) == 2:
+            pictures = _same_precision(*pictures)
+        return self.card.function(*pictures, **settings)
+
+    def scores(self, image: Array, reference: Array | None = None, *, threads: int | None = None) -> list[Score]:
+        """As calling it, but each value as a `Score`, with interval, word and flags where the metric has them."""
+        fixed: dict[str, Any] = {"unit": self.card.unit, "better": self.card.better}
+        name, preset = self.card.name, self.preset
+        if self.card.assess is None:
+            values = self(image, reference, threads=threads)
+            return [Score(name, float(v), preset, **fixed) for v in values]
+        self.check(image, reference)
+        found = self.card.assess(to_unit(image, None, name), threads=threads or processors(), **self.settings)
+        return [
+            Score(name, a.value, preset, low=a.low, high=a.high, word=a.word, weights=a.weights, flags=a.flags, **fixed)
+            for a in found
+        ]
+
+    def check(self, image: Array, reference: Array | None) -> None:
+        """Raise a typed error unless the pictures are of a kind, shape and size that the metric can measure."""
+        name = self.card.name
+        if (reference is None) == (self.card.needs == "reference"):
+            wants = "an image and its reference" if reference is None else "an image alone"
+            raise InputError(f"{name} is a {self.card.kind} metric: it takes {wants}")
+        for role, array in (("image", image), ("reference", reference)):
+            if array is not None:
+                _check_array(array, name, role)
+        if reference is not None:
+            _check_pair(image, reference, name)
+        height, width = image.shape[-2:]
+        if min(height, width) < self.card.min_size:
+            least = f"{self.card.min_size}x{self.card.min_size}"
+            raise SizeError(f"{name} needs at least {least} pixels, got {height}x{width}; pass larger pictures")
+
+    def _by_kernel(self, image: Array, reference: Array, threads: int) -> Array | None:
+        """The values by the fused kernel, None where there is none for these settings."""
+        if self.card.kernel is None:
+            return None
+        values = np.empty(len(image))
+        for i, pair in enumerate(zip(image, reference, strict=True)):
+            value = self.card.kernel(*map(_interleaved, pair), threads=threads, **self.settings)
+            if value is None:
+                return None
+            values[i] = value
+        return values
+
+
+def _keywords(card: Metric) -> tuple[str, ...]:
+    code = card.function.__code__
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
+def _check_array(array: Array, name: str, role: str) -> None:
+    if not isinstance(array, np.ndarray) and not is_torch(array):
+        kind = type(array).__name__
+        raise LayoutError(f"{name} takes NumPy arrays or PyTorch tensors (N, C, H, W), got {kind} as {role}")
+    if array.ndim != 4:
+        shape = tuple(array.shape)
+        raise LayoutError(f"{name} takes (N, C, H, W), got {role} of shape {shape}; add or name the missing axes")
+    if array.shape[1] not in (1, 3):
+        raise ChannelError(f"{name} takes 1 or 3 channels at axis 1, got {role} of shape {tuple(array.shape)}")
+
+
+def _check_pair(image: Array, reference: Array, name: str) -> None:
+    if is_torch(image) != is_torch(reference):
+        raise LayoutError(f"{name} got one NumPy array and one PyTorch tensor; convert one of them")
+    if image.shape[-2:] != reference.shape[-2:]:
+        sizes = " and ".join(f"{a.shape[-2]}x{a.shape[-1]}" for a in (image, reference))
+        raise SizeError(f"{name} compares pictures of one size, got {sizes} (height x width); resize or crop one first")
+    if image.shape[1] != reference.shape[1]:
+        counts = " and ".join(str(a.shape[1]) for a in (image, reference))
+        raise ChannelError(f"{name} compares pictures of one kind, got {counts} channels; convert both to grey or RGB")
+    if image.shape[0] != reference.shape[0]:
+        raise LayoutError(f"{name} got {image.shape[0]} images and {reference.shape[0]} references; pass one for each")
+
+
+def dtype_name(array: Array) -> str:
+    """Name of an array's element type, without its library."""
+    return str(array.dtype).rpartition(".")[2]
+
+
+def to_unit(array: Array, data_range: float | None, name: str) -> Array:
+    """Pictures as floats in [0, 1]: integers become double precision, floats stay as they are.
+
+    data_range: what 1.0 stands for, default 255 and 65535 for uint8 and uint16, 1 for floats. Raises RangeError for
+    values outside, NaN, infinity, and other integer types without a data_range.
+    """
+    kind = dtype_name(array)
+    is_float = kind in ("float16", "bfloat16", "float32", "float64")
+    if data_range is not None and not (data_range > 0 and np.isfinite(data_range)):
+        raise RangeError(f"data_range must be a positive number, got {data_range!r}")
+    if not is_float:
+        if data_range is None and kind not in FULL_SCALE:
+            raise RangeError(f"{name} got {kind} values, whose full scale is unknown; pass data_range")
+        array = namespace(array).astype(array, _double(array)) / (data_range or FULL_SCALE[kind])
+    elif kind in ("float16", "bfloat16"):
+        array = namespace(array).astype(array, namespace(array).float32)
+    if is_float and data_range is not None:
+        array = array / data_range
+    if is_float or data_range is not None:
+        _check_range(array, data_range, name)
+    return array
+
+
+def _check_range(array: Array, data_range: float | None, name: str) -> None:
+    xp = namespace(array)
+    values = array.detach() if is_torch(array) else array
+    low, high = float(xp.min(values)), float(xp.max(values))
+    if not (np.isfinite(low) and np.isfinite(high)):
+        bad = int(xp.sum(xp.astype(~xp.isfinite(values), xp.int64)))
+        raise RangeError(f"{name} got {bad} values that are NaN or infinite; mend or mask them first")
+    if low < 0 or high > 1:
+        told = f"after division by data_range={data_range:g} " if data_range else ""
+        raise RangeError(
+            f"{name} takes floats in [0, 1], got {low:.6g} to {high:.6g} {told}; "
+            "pass data_range, the value that stands for white, or clip"
+        )
+
+
+def _double(array: Array) -> Any:
+    xp = namespace(array)
+    return xp.float32 if is_torch(array) and array.device.type == "mps" else xp.float64
+
+
+def _same_precision(image: Array, reference: Array) -> list[Array]:
+    xp = namespace(image, reference)
+    kind = xp.result_type(image, reference)
+    return [xp.astype(a, kind, copy=False) for a in (image, reference)]
+
+
+def _fits_kernel(array: Array | None) -> bool:
+    return isinstance(array, np.ndarray) and array.dtype == np.uint8
+
+
+def _interleaved(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """(C, H, W) as contiguous (H, W) or (H, W, 3), without a copy where the memory lies so already."""
+    return np.ascontiguousarray(array[0] if array.shape[0] == 1 else array.transpose(1, 2, 0))

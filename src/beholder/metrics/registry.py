@@ -1,0 +1,163 @@
+"""The metric card, the decorator that fills it, and the look-up by name; knows no metric."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal, TypeVar
+
+from beholder.errors import UnknownMetricError
+from beholder.version import __version__
+
+Array = Any
+"""A NumPy array or a PyTorch tensor."""
+Needs = Literal["reference", "image"]
+Better = Literal["higher", "lower"]
+Function = TypeVar("Function", bound=Callable[..., Array])
+
+WORDS = ("bad", "poor", "fair", "good", "excellent")
+"""The five words of ITU-R BT.500, a fifth of the 0-100 scale each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One value of one metric for one picture, with all that gives it a meaning.
+
+    value: in the metric's unit; low, high: the 90 % interval where the metric has one, else None; word: the
+    ITU-R BT.500 word where the scale is 0-100 opinion, else empty; version: Beholder's; weights: the first twelve
+    hexadecimal digits of the SHA-256 of the weights, empty where there are none.
+    """
+
+    metric: str
+    value: float
+    preset: str = ""
+    low: float | None = None
+    high: float | None = None
+    word: str = ""
+    unit: str = ""
+    better: Better = "higher"
+    version: str = __version__
+    weights: str = ""
+    flags: tuple[str, ...] = ()
+
+    def __float__(self) -> float:
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What a metric with an interval says of one picture: the parts of a `Score` that only it can know."""
+
+    value: float
+    low: float
+    high: float
+    word: str
+    flags: tuple[str, ...]
+    weights: str
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """The card of a metric: everything that CLI, documentation, service and tests need to know of it.
+
+    better: which direction means better quality; range: smallest and largest value that can occur; needs:
+    "reference" (full reference) or "image" (no reference); min_size: smallest height and width in pixels;
+    verified: the presets ("" is the default one) with a truth value from outside the project.
+    """
+
+    name: str
+    better: Better
+    range: tuple[float, float]
+    unit: str
+    needs: Needs
+    min_size: int
+    paper: str
+    summary: str
+    function: Callable[..., Array] = field(repr=False, compare=False)
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False)
+    verified: frozenset[str] = frozenset()
+    aliases: tuple[str, ...] = ()
+    differentiable: bool = True
+    kernel: Callable[..., float | None] | None = field(default=None, repr=False, compare=False)
+    assess: Callable[..., list[Assessment]] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def kind(self) -> str:
+        """Full reference or no reference, in words."""
+        return "full reference" if self.needs == "reference" else "no reference"
+
+
+CARDS: dict[str, Metric] = {}
+_ALIASES: dict[str, str] = {}
+
+
+def metric(
+    name: str,
+    *,
+    better: Better,
+    range: tuple[float, float],  # noqa: A002  # the card's own word
+    unit: str,
+    needs: Needs,
+    min_size: int,
+    paper: str,
+    presets: Mapping[str, Mapping[str, Any]] | None = None,
+    verified: tuple[str, ...] = (),
+    aliases: tuple[str, ...] = (),
+    differentiable: bool = True,
+    kernel: Callable[..., float | None] | None = None,
+    assess: Callable[..., list[Assessment]] | None = None,
+) -> Callable[[Function], Function]:
+    """Register the decorated function as a metric; the arguments are the fields of `Metric`."""
+
+    def register(function: Function) -> Function:
+        summary = (inspect.getdoc(function) or "").split("\n", 1)[0]
+        frozen = {k: MappingProxyType(dict(v)) for k, v in (presets or {}).items()}
+        card = Metric(
+            name=name,
+            better=better,
+            range=range,
+            unit=unit,
+            needs=needs,
+            min_size=min_size,
+            paper=paper,
+            summary=summary,
+            function=function,
+            presets=MappingProxyType(frozen),
+            verified=frozenset(verified),
+            aliases=aliases,
+            differentiable=differentiable,
+            kernel=kernel,
+            assess=assess,
+        )
+        CARDS[name] = card
+        _ALIASES.update(dict.fromkeys((name, *aliases), name))
+        return function
+
+    return register
+
+
+def normalise(name: str) -> str:
+    """The canonical spelling of a metric's name without its preset: lower case, underscores, aliases resolved."""
+    key = name.strip().lower().replace("-", "_").replace(" ", "_")
+    return _ALIASES.get(key, _ALIASES.get(key.replace("_", ""), key))
+
+
+def find(name: str) -> tuple[Metric, str]:
+    """The card and the preset behind a name such as ``ssim:skimage``; any case and common aliases are accepted.
+
+    Raises UnknownMetricError that suggests the nearest name or lists the presets.
+    """
+    base, _, preset = name.partition(":")
+    card = CARDS.get(normalise(base))
+    if card is None:
+        near = difflib.get_close_matches(normalise(base), _ALIASES, n=1, cutoff=0.5)
+        hint = f"did you mean {_ALIASES[near[0]]!r}?" if near else f"known metrics: {', '.join(sorted(CARDS))}"
+        raise UnknownMetricError(f"no metric is called {base!r}; {hint} (`beholder metrics` lists them all)")
+    preset = preset.strip().lower().replace("_", "-")
+    if preset and preset not in card.presets:
+        known = ", ".join(f"{card.name}:{p}" for p in card.presets) or "none"
+        raise UnknownMetricError(f"{card.name} has no preset {preset!r}; its presets: {known}")
+    return card, preset

@@ -1,0 +1,164 @@
+"""Structural similarity: SSIM and MS-SSIM."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from beholder.arrays import (
+    Array,
+    correlate,
+    gaussian_window,
+    namespace,
+    positive_power,
+    shrink,
+    to_luma,
+    uniform_window,
+)
+from beholder.metrics.registry import metric
+
+C1, C2 = 0.01**2, 0.03**2
+WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+"""Of the five scales: Wang et al. 2003, table of section 3.2."""
+_KERNEL_LUMA = {"rgb": "", "luma": "full", "matlab": "matlab"}
+_SETTINGS: dict[str, Any] = {"colour": "rgb", "window": "gaussian", "sample": False, "downsample": False}
+
+
+def similarity(x: Array, y: Array, taps: Any, unbias: float = 1.0) -> tuple[Array, Array]:
+    """Mean SSIM and mean contrast-structure term of every plane: (N, C, H, W) twice to (N, C) twice.
+
+    taps: the window along one axis; unbias: factor on variances and covariance.
+    """
+    mx, my = correlate(x, taps, taps), correlate(y, taps, taps)
+    vx = (correlate(x * x, taps, taps) - mx * mx) * unbias
+    vy = (correlate(y * y, taps, taps) - my * my) * unbias
+    cov = (correlate(x * y, taps, taps) - mx * my) * unbias
+    structure = (2 * cov + C2) / (vx + vy + C2)
+    full = (2 * mx * my + C1) / (mx * mx + my * my + C1) * structure
+    xp = namespace(x, y)
+    return xp.mean(full, axis=(-2, -1)), xp.mean(structure, axis=(-2, -1))
+
+
+def _ssim_kernel(image: Any, reference: Any, *, threads: int, **settings: Any) -> float | None:
+    from beholder import kernels
+
+    chosen = {**_SETTINGS, **settings}
+    if chosen != {**_SETTINGS, "colour": chosen["colour"]} or chosen["colour"] not in _KERNEL_LUMA:
+        return None
+    return kernels.ssim(image, reference, threads=threads, luma=_KERNEL_LUMA[chosen["colour"]])
+
+
+@metric(
+    "ssim",
+    better="higher",
+    range=(-1.0, 1.0),
+    unit="",
+    needs="reference",
+    min_size=11,
+    paper="Wang et al. 2004, Image quality assessment: from error visibility to structural similarity, "
+    "doi:10.1109/TIP.2003.819861",
+    presets={
+        "y": {"colour": "luma"},
+        "matlab": {"colour": "matlab"},
+        "skimage": {"window": "uniform", "sample": True},
+        "wang-downsampled": {"colour": "matlab", "downsample": True},
+    },
+    verified=("", "y", "matlab", "skimage"),
+    kernel=_ssim_kernel,
+)
+def ssim(
+    image: Array,
+    reference: Array,
+    *,
+    colour: str = "rgb",
+    window: str = "gaussian",
+    sample: bool = False,
+    downsample: bool = False,
+    levels: int | None = None,
+) -> Array:
+    """Structural similarity, the mean over pixels and channels; 1 for equal pictures.
+
+    image, reference: (N, C, H, W) in [0, 1], equal shapes. Returns (N,). The default is the paper: Gaussian window
+    of 11 pixels and sigma 1.5, only where it fits, K1 = .01, K2 = .03, colour as the mean over channels. Presets:
+    ``y`` on full-range BT.601 luma; ``matlab`` on MATLAB's rounded ``rgb2gray``, as the authors' program is
+    fed; ``wang-downsampled`` likewise, first averaged and reduced by round(min(H, W) / 256), as the authors advise;
+    ``skimage`` as scikit-image's default (uniform 7x7 window, sample covariance).
+    """
+    x, y = (to_luma(a, colour, levels) for a in (image, reference))
+    if downsample:
+        factor = max(1, int(min(x.shape[-2:]) / 256 + 0.5))
+        x, y = shrink(x, factor), shrink(y, factor)
+    taps = gaussian_window(11, 1.5) if window == "gaussian" else uniform_window(7)
+    full, _ = similarity(x, y, taps, 49 / 48 if sample else 1.0)
+    return namespace(full).mean(full, axis=1)
+
+
+def _ms_ssim_kernel(
+    image: Any, reference: Any, *, threads: int, colour: str = "rgb", combine: str = "product"
+) -> float | None:
+    import numpy as np
+
+    from beholder import kernels
+
+    if colour == "matlab":
+        return None
+    stacks = [np.atleast_3d(a).transpose(2, 0, 1)[None].astype(np.float32) for a in (image, reference)]
+    planes = [np.ascontiguousarray(to_luma(a, colour)[0]) for a in stacks]
+    values = []
+    for x, y in zip(*planes, strict=True):
+        terms = []
+        for scale in range(len(WEIGHTS)):
+            if scale:
+                x, y = (np.ascontiguousarray(shrink(a[None, None], 2)[0, 0]) for a in (x, y))
+            terms.append(kernels.ssim_terms(x, y, threads=threads))
+        values.append(_combine([np.array([[t[0]]]) for t in terms], [np.array([[t[1]]]) for t in terms], combine))
+    return float(np.mean(values))
+
+
+def _combine(full: list[Array], structure: list[Array], combine: str) -> Array:
+    terms = [*structure[:-1], full[-1]]
+    if combine == "sum":
+        return sum(w / sum(WEIGHTS) * t for w, t in zip(WEIGHTS, terms, strict=True))
+    result = positive_power(terms[0], WEIGHTS[0])
+    for weight, term in zip(WEIGHTS[1:], terms[1:], strict=True):
+        result = result * positive_power(term, weight)
+    return result
+
+
+@metric(
+    "ms_ssim",
+    better="higher",
+    range=(-1.0, 1.0),
+    unit="",
+    needs="reference",
+    min_size=161,
+    paper="Wang et al. 2003, Multiscale structural similarity for image quality assessment, "
+    "doi:10.1109/ACSSC.2003.1292216",
+    presets={
+        "y": {"colour": "luma"},
+        "matlab": {"colour": "matlab"},
+        "matlab-sum": {"colour": "matlab", "combine": "sum"},
+    },
+    verified=("", "matlab-sum"),
+    aliases=("msssim",),
+    kernel=_ms_ssim_kernel,
+)
+def ms_ssim(
+    image: Array, reference: Array, *, colour: str = "rgb", combine: str = "product", levels: int | None = None
+) -> Array:
+    """Structural similarity over five scales, the mean over channels; 1 for equal pictures.
+
+    image, reference: (N, C, H, W) in [0, 1], equal shapes. Returns (N,). The default is the paper: the product of
+    contrast-structure terms, and of SSIM at the last scale, raised to the scales' weights; a negative mean term
+    counts as 0. Presets: ``y`` on full-range BT.601 luma; ``matlab`` on rounded ``rgb2gray``; ``matlab-sum``
+    likewise, with the weighted sum that the authors' program offers and that published tables often hold.
+    """
+    x, y = (to_luma(a, colour, levels) for a in (image, reference))
+    taps = gaussian_window(11, 1.5)
+    full, structure = [], []
+    for scale in range(len(WEIGHTS)):
+        if scale:
+            x, y = shrink(x, 2), shrink(y, 2)
+        f, s = similarity(x, y, taps)
+        full.append(f)
+        structure.append(s)
+    return namespace(x).mean(_combine(full, structure, combine), axis=1)

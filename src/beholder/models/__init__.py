@@ -1,0 +1,1 @@
+"""Model files, the ONNX runtime, and the networks (PyTorch, with `beholder[train]`)."""

@@ -1,0 +1,1 @@
+"""Quality networks in PyTorch, for training and for gradients; scoring needs none of this."""

@@ -1,0 +1,49 @@
+"""Shipped assessors as PyTorch modules, with the size rule of the runtime."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from beholder.arrays import pad_mirror
+from beholder.models.assessors.beholder import Beholder
+from beholder.models.files import load_model, shipped
+
+
+class Viewer(nn.Module):
+    """An assessor that takes pictures of any size: (N, C, H, W) in [0, 1], C 1 or 3, to (N,) on 0-100."""
+
+    def __init__(self, network: Beholder, viewing_area: int, min_side: int) -> None:
+        super().__init__()
+        self.network = network
+        self.viewing_area = viewing_area
+        self.min_side = min_side
+
+    def forward(self, image: Tensor, native: bool = False) -> Tensor:
+        """Scores (N,); native: at 100 %, whatever the size."""
+        image = image.expand(-1, 3, -1, -1)
+        height, width = image.shape[-2:]
+        if not native and height * width > self.viewing_area:
+            factor = math.sqrt(self.viewing_area / (height * width))
+            size = (max(1, math.floor(height * factor)), max(1, math.floor(width * factor)))
+            image = F.interpolate(image, size, mode="bicubic", antialias=True).clamp(0, 1)
+            height, width = size
+        down, right = max(0, self.min_side - height), max(0, self.min_side - width)
+        score: Tensor = self.network(pad_mirror(image, 0, down, 0, right))[0]
+        return score
+
+
+def load_assessor(name: str = "beholder") -> Viewer:
+    """A shipped assessor with its weights, in evaluation mode.
+
+    Raises ModelError for a damaged file, MissingExtraError without safetensors.
+    """
+    header, state = load_model(shipped(f"{name}.safetensors"))
+    config = header["config"]
+    network = Beholder(tuple(config["components"]), config["members"], config["hidden"])
+    network.body.net.fold()
+    network.load_state_dict(state)
+    rule = header["size_rule"]
+    return Viewer(network, rule["viewing_area"], rule["min_side"]).eval().requires_grad_(False)

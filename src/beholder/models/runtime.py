@@ -1,0 +1,169 @@
+"""Scoring with ONNX Runtime: any picture size, tiles with exact merging, interval and domain check."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beholder.errors import ModelError
+from beholder.models.files import KEY, parse_header, shipped
+
+FloatArray = NDArray[np.float32]
+
+VIEWING_AREA = 1 << 20
+"""Pixels that a larger picture is reduced to before the default preset looks at it: as on a screen."""
+MIN_SIDE = 128
+"""Smaller pictures are continued by mirroring up to this side, which keeps their local statistics."""
+CELL = 64
+"""Tiles lie on a grid of this many pixels, the deepest cell of the network at half size."""
+_EVERYTHING = np.array([0, 0, 1 << 24, 1 << 24], dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What the network says of one picture: score 0-100, 90 % interval, and whether the picture is of its domain."""
+
+    value: float
+    low: float
+    high: float
+    in_domain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A part of a picture with its margin, and the inner cells that count (relative to the tile)."""
+
+    rows: slice
+    columns: slice
+    inner: NDArray[np.int64]
+
+
+class Assessor:
+    """A quality model run by ONNX Runtime; thread-safe.
+
+    name: a shipped model; threads: how many one picture may use. Raises ModelError for damaged files.
+    """
+
+    def __init__(self, name: str = "beholder", threads: int = 1) -> None:
+        body, head = shipped(f"{name}.onnx"), shipped(f"{name}.head.onnx")
+        self._body = _open(body.read_bytes(), f"{name}.onnx", threads)
+        head_bytes = head.read_bytes()
+        self._head = _open(head_bytes, f"{name}.head.onnx", 1)
+        self.header = parse_header(self._head.get_modelmeta().custom_metadata_map.get(KEY), head.name)
+        self.weights = weights_hash(name)
+
+    def assess(self, image: FloatArray, *, native: bool = False, tile: int = 768, margin: int = 128) -> Opinion:
+        """Judge one picture.
+
+        image: (C, H, W) sRGB in [0, 1], C 1 or 3. native: at 100 % by tiles of `tile` pixels (a multiple of 64) with
+        `margin` pixels around each; else as a viewer sees it, reduced to about one megapixel where it is larger.
+        """
+        if image.shape[0] == 1:
+            image = np.repeat(image, 3, axis=0)
+        if not native:
+            image = reduce_to_view(image)
+        image = mirror_to(image, MIN_SIDE)
+        sums = counts = 0.0
+        for part in tiles(image.shape[1:], tile, margin) if native else (_whole(image),):
+            crop = np.ascontiguousarray(image[None, :, part.rows, part.columns])
+            tile_sums, tile_counts = self._body.run(None, {"image": crop, "inner": part.inner})
+            sums, counts = sums + tile_sums.astype(np.float64), counts + tile_counts.astype(np.float64)
+        score, distance = self._head.run(
+            None, {"sums": np.asarray(sums, np.float32), "counts": np.asarray(counts, np.float32)}
+        )
+        return self._opinion(float(score[0]), float(distance[0]))
+
+    def _opinion(self, score: float, distance: float) -> Opinion:
+        value = min(max(score, 0.0), 100.0)
+        interval = self.header["interval"]
+        half = float(np.interp(value, interval["knots"], interval["half_widths"]))
+        return Opinion(
+            value=value,
+            low=max(value - half, 0.0),
+            high=min(value + half, 100.0),
+            in_domain=distance <= self.header["domain"]["limit"],
+        )
+
+
+@functools.cache
+def weights_hash(name: str) -> str:
+    """The first twelve hexadecimal digits of the SHA-256 over a shipped model's ONNX files."""
+    digest = hashlib.sha256()
+    for part in (f"{name}.onnx", f"{name}.head.onnx"):
+        digest.update(shipped(part).read_bytes())
+    return digest.hexdigest()[:12]
+
+
+@functools.lru_cache(maxsize=4)
+def assessor(name: str = "beholder", threads: int = 1) -> Assessor:
+    """The assessor of that name and thread count, loaded once per process."""
+    return Assessor(name, threads)
+
+
+def reduce_to_view(image: FloatArray, area: int = VIEWING_AREA) -> FloatArray:
+    """Reduce a picture to at most `area` pixels, keeping its shape, by an antialiased bicubic filter.
+
+    image: (C, H, W) in [0, 1]; a picture that is small enough comes back as it is.
+    """
+    _, height, width = image.shape
+    if height * width <= area:
+        return image
+    from PIL import Image
+
+    factor = math.sqrt(area / (height * width))
+    size = (max(1, math.floor(width * factor)), max(1, math.floor(height * factor)))
+    planes = [np.asarray(Image.fromarray(p).resize(size, Image.Resampling.BICUBIC)) for p in image]
+    reduced: FloatArray = np.clip(np.stack(planes), 0, 1, dtype=np.float32)
+    return reduced
+
+
+def mirror_to(image: FloatArray, side: int) -> FloatArray:
+    """Continue a picture by mirroring to at least `side` pixels in both directions; (C, H, W)."""
+    _, height, width = image.shape
+    if height >= side and width >= side:
+        return image
+    return np.pad(image, ((0, 0), (0, max(0, side - height)), (0, max(0, side - width))), mode="symmetric")
+
+
+def tiles(shape: tuple[int, int], tile: int, margin: int) -> Iterator[Tile]:
+    """Parts of a picture of shape (H, W) whose inner cells cover it once."""
+    for top, rows, inner_rows in _spans(shape[0], tile, margin):
+        for left, columns, inner_columns in _spans(shape[1], tile, margin):
+            inner = np.array([top, left, inner_rows, inner_columns], dtype=np.int64)
+            yield Tile(rows, columns, inner)
+
+
+def _spans(length: int, tile: int, margin: int) -> Iterator[tuple[int, slice, int]]:
+    """(first inner cell, pixels, end of inner cells) along one axis; the last span takes what is left."""
+    starts = list(range(0, max(length - CELL + 1, 1), tile))
+    for start in starts:
+        last = start == starts[-1]
+        begin = max(start - margin, 0)
+        end = length if last else min(start + tile + margin, length)
+        first = (start - begin) // CELL
+        yield first, slice(begin, end), (1 << 24) if last else first + tile // CELL
+
+
+def _whole(image: FloatArray) -> Tile:
+    return Tile(slice(0, image.shape[1]), slice(0, image.shape[2]), _EVERYTHING)
+
+
+def _open(data: bytes, name: str, threads: int) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.enable_mem_pattern = False  # pictures differ in size
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
+        raise ModelError(f"{name} cannot be loaded ({error}); reinstall beholder or get the file anew") from error

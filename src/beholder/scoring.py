@@ -1,0 +1,222 @@
+"""The pipe: read, pair, check, measure; pictures in, rows out, in order, one for each."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from beholder.errors import BeholderError, InputError
+from beholder.image import Image, read_image
+from beholder.metrics import Measure, Score
+from beholder.metrics.measure import processors
+
+AHEAD = 4
+"""Pictures under way for each worker: enough to keep all busy, few enough to keep memory flat."""
+
+
+@dataclass(frozen=True)
+class Row(Mapping[str, Any]):
+    """What is known of one picture: ``row["ssim"]`` is a `Score`, ``row["width"]`` a fact.
+
+    image, reference: as given, or a word for what has no name; flags: warnings such as ``out_of_domain``; error:
+    empty, or ``TypeName: message``, and then there are no scores.
+    """
+
+    image: str
+    reference: str | None = None
+    width: int | None = None
+    height: int | None = None
+    scores: Mapping[str, Score] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+    error: str = ""
+
+    def __getitem__(self, key: str) -> Any:
+        if key in self.scores:
+            return self.scores[key]
+        if key in ("image", "reference", "width", "height", "flags", "error"):
+            return getattr(self, key)
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from ("image", "reference", "width", "height", *self.scores, "flags", "error")
+
+    def __len__(self) -> int:
+        return 6 + len(self.scores)
+
+    def flat(self) -> dict[str, Any]:
+        """The row as the columns of a table; metrics with an interval also give _low, _high and _word."""
+        cells: dict[str, Any] = {k: getattr(self, k) for k in ("image", "reference", "width", "height")}
+        for name, score in self.scores.items():
+            cells[name] = score.value
+            if score.low is not None:
+                cells.update({f"{name}_low": score.low, f"{name}_high": score.high, f"{name}_word": score.word})
+        return {**cells, "flags": list(self.flags), "error": self.error}
+
+
+def choose(metrics: Sequence[str] | str | None, *, paired: bool) -> dict[str, Measure]:
+    """The metrics by the names they were asked for; by default `beholder`, or psnr and ssim where there is a reference.
+
+    Raises UnknownMetricError, and InputError when one needs a reference and there is none.
+    """
+    if metrics is None:
+        metrics = ("psnr", "ssim") if paired else ("beholder",)
+    names = [n.strip() for n in (metrics.split(",") if isinstance(metrics, str) else metrics) if n.strip()]
+    if not names:
+        raise InputError("no metric is named; pass one such as 'beholder' or 'ssim', or none for the default")
+    measures = {name: Measure(name) for name in names}
+    for name, measure in measures.items():
+        if measure.card.needs == "reference" and not paired:
+            raise InputError(f"{name} compares with a reference and none was given; pass one, or choose beholder")
+    return measures
+
+
+def columns_of(measures: Mapping[str, Measure]) -> list[str]:
+    """The columns of a table of these metrics, in order."""
+    middle: list[str] = []
+    for name, measure in measures.items():
+        middle.append(name)
+        if measure.card.assess is not None:
+            middle += [f"{name}_low", f"{name}_high", f"{name}_word"]
+    return ["image", "reference", "width", "height", *middle, "flags", "error"]
+
+
+def score(
+    image: Any,
+    reference: Any = None,
+    metrics: Sequence[str] | str | None = None,
+    *,
+    layout: str | None = None,
+    data_range: float | None = None,
+    threads: int | None = None,
+) -> Row:
+    """Score one picture.
+
+    image, reference: what `read_image` takes: a path, bytes, a file, a PIL image, an array or a tensor (layout and
+    data_range as there). metrics: names, default `beholder`, or psnr and ssim where a reference is given. threads:
+    how many to use, default all processors. Raises the typed errors of `beholder.errors`.
+    """
+    measures = choose(metrics, paired=reference is not None)
+    pictures = [
+        read_image(source, layout=layout, data_range=data_range) for source in (image, reference) if source is not None
+    ]
+    return _measure(pictures[0], pictures[1] if len(pictures) == 2 else None, measures, threads or processors())
+
+
+def score_many(
+    images: Iterable[Any],
+    references: Iterable[Any] | Callable[[Any], Any] | None = None,
+    metrics: Sequence[str] | str | None = None,
+    *,
+    workers: int | None = None,
+    layout: str | None = None,
+    data_range: float | None = None,
+) -> Iterator[Row]:
+    """Score many pictures: a generator of rows, in order, one for each, with errors as rows.
+
+    images: sources as for `score`, taken as they are needed. references: one for each image, in the same order, or a
+    function from image to reference. workers: pictures measured at once, default one per processor; memory does not
+    grow with the number of pictures. Raises UnknownMetricError and InputError for wrong metrics only.
+    """
+    measures = choose(metrics, paired=references is not None)
+    return _stream(images, references, measures, workers or processors(), layout, data_range)
+
+
+def _stream(
+    images: Iterable[Any],
+    references: Iterable[Any] | Callable[[Any], Any] | None,
+    measures: Mapping[str, Measure],
+    workers: int,
+    layout: str | None,
+    data_range: float | None,
+) -> Iterator[Row]:
+    read = functools.partial(read_image, layout=layout, data_range=data_range)
+    task = functools.partial(
+        _guarded, measures=measures, read=read, share=_sharing(read), threads=1 if workers > 1 else 0
+    )
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="beholder")
+    under_way: deque[Future[Row]] = deque()
+    try:
+        for image, find in _pairs(images, references):
+            under_way.append(pool.submit(task, image, find))
+            if len(under_way) >= AHEAD * workers:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _pairs(
+    images: Iterable[Any], references: Iterable[Any] | Callable[[Any], Any] | None
+) -> Iterator[tuple[Any, Callable[[], Any]]]:
+    if references is None or callable(references):
+        for image in images:
+            yield image, (lambda: None) if references is None else functools.partial(references, image)
+        return
+    theirs, missing = iter(references), object()
+    for image in images:
+        reference = next(theirs, missing)
+        if reference is missing:
+            raise InputError("there are more images than references; pass one reference for each image")
+        yield image, functools.partial(lambda r: r, reference)
+    if next(theirs, missing) is not missing:
+        raise InputError("there are more references than images; pass one reference for each image")
+
+
+def _sharing(read: Callable[[Any], Image]) -> Callable[[Any], Image]:
+    """Reading that keeps the last reference, so that one reference of many images is read once."""
+    last: list[tuple[str, Image]] = []
+
+    def shared(source: Any) -> Image:
+        if not isinstance(source, (str, os.PathLike)):
+            return read(source)
+        name = os.fspath(source)
+        kept = last[0] if last else None  # one look: other workers may replace it
+        if kept is None or kept[0] != name:
+            kept = (name, read(source))
+            last[:] = [kept]
+        return kept[1]
+
+    return shared
+
+
+def _guarded(
+    image: Any,
+    find: Callable[[], Any],
+    *,
+    measures: Mapping[str, Measure],
+    read: Callable[[Any], Image],
+    share: Callable[[Any], Image],
+    threads: int,
+) -> Row:
+    """One row whatever happens: a bad picture must not stop the million others."""
+    reference = None
+    try:
+        reference = find()
+        other = None if reference is None else share(reference)
+        return _measure(read(image), other, measures, threads or processors())
+    except BeholderError as error:
+        failure: Exception = error
+    except Exception as error:  # noqa: BLE001  # the row is where an unforeseen failure is told, by its own name
+        failure = error
+    named = None if reference is None else _name(reference)
+    return Row(_name(image), named, error=f"{type(failure).__name__}: {failure}")
+
+
+def _name(source: Any) -> str:
+    return os.fspath(source) if isinstance(source, (str, os.PathLike)) else f"<{type(source).__name__}>"
+
+
+def _measure(image: Image, reference: Image | None, measures: Mapping[str, Measure], threads: int) -> Row:
+    scores = {}
+    for name, measure in measures.items():
+        other = reference.batch if reference is not None and measure.card.needs == "reference" else None
+        scores[name] = measure.scores(image.batch, other, threads=threads)[0]
+    flags = tuple(dict.fromkeys(flag for s in scores.values() for flag in s.flags))
+    other_name = None if reference is None else reference.source
+    return Row(image.source, other_name, image.width, image.height, scores, flags)
