@@ -12,7 +12,7 @@ from dataclasses import dataclass  # noqa: E402
 from typing import Any  # noqa: E402
 
 import numpy as np  # noqa: E402
-from common import interleave, luma, photograph, save  # noqa: E402
+from common import interleave, luma, photograph, save, wait_for_quiet  # noqa: E402
 from peers import load_piq  # noqa: E402
 from PIL import Image  # noqa: E402
 
@@ -140,6 +140,7 @@ def main() -> None:
             field = [c for c in contestants() if c.metric == metric]
             arrays = {c.library: (c.prepare(x), c.prepare(y)) for c in field}
             calls = {c.library: (lambda c=c: c.call(*arrays[c.library])) for c in field}
+            wait_for_quiet()
             times = interleave(calls, settings.rounds)
             for c in field:
                 value, took = float(calls[c.library]()), times[c.library]

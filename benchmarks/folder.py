@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from common import HERE, interleave, photograph, run, save, wait_for_quiet
@@ -19,6 +20,20 @@ from PIL import Image
 SIDE = 1024
 CPUS = 2
 QUALITIES = (12, 20, 30, 40, 50, 60, 70, 80, 88)
+
+
+FEW = 40  # pairs for peers that take a second or so for one
+WAYS = (("pillow", "loop"), ("simplejpeg", "loop"), ("opencv", "threads"), ("simplejpeg", "threads"))
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """Something that goes through a number of pairs when it is called."""
+
+    group: str
+    name: str
+    pairs: int
+    call: Callable[[], object]
 
 
 def make(folder: Path, count: int) -> dict[str, float]:
@@ -43,12 +58,18 @@ def beholder(folder: Path, metrics: str) -> Callable[[], object]:
 
 
 def cnn(folder: Path) -> Callable[[], object]:
-    command = [str(Path(sys.executable).parent / "beholder"), "score", str(folder / "dist"), "-o", str(folder / "c.csv")]
+    command = [
+        str(Path(sys.executable).parent / "beholder"),
+        "score",
+        str(folder / "dist"),
+        "-o",
+        str(folder / "c.csv"),
+    ]
     return functools.partial(run, [*command, "--quiet"])
 
 
-def peer(folder: Path, library: str, decoder: str, metrics: str, pool: str) -> Callable[[], object]:
-    script = [sys.executable, str(HERE / "folder_peer.py"), library, decoder, metrics, pool, str(folder)]
+def peer(folder: Path, library: str, decoder: str, metrics: str, pool: str, count: int) -> Callable[[], object]:
+    script = [sys.executable, str(HERE / "folder_peer.py"), library, decoder, metrics, pool, str(folder), str(count)]
     return functools.partial(run, script)
 
 
@@ -85,45 +106,46 @@ def decode_only(folder: Path, decoder: str) -> Callable[[], object]:
     return call
 
 
-def entrants(folder: Path) -> dict[str, dict[str, Callable[[], object]]]:
-    """Everything that is timed, by group; the names say library, decoder and how the two cores are used."""
-    found: dict[str, dict[str, Callable[[], object]]] = {
-        "decode": {f"{d}, 2 threads": decode_only(folder, d) for d in ("simplejpeg", "pillow")}
-    }
+def entrants(folder: Path, count: int) -> list[Entrant]:
+    """Everything that is timed. The names say library, decoder and how the two cores are used."""
+    found = [Entrant("decode only", f"{d}, 2 threads", count, decode_only(folder, d)) for d in ("simplejpeg", "pillow")]
     for metrics in ("psnr,ssim:y", "psnr,ssim"):
-        group = {"beholder": beholder(folder, metrics)}
+
+        def add(name: str, pairs: int, call: Callable[[], object], group: str = metrics) -> None:
+            found.append(Entrant(group, name, pairs, call))
+
+        add("beholder", count, beholder(folder, metrics))
         for library in ("fast-ssim", "frame-analytics"):
-            for decoder in ("pillow", "opencv", "simplejpeg"):
-                for pool in ("loop", "threads"):
-                    group[f"{library}, {decoder}, {pool}"] = peer(folder, library, decoder, metrics, pool)
-        group["scikit-image, opencv, processes"] = peer(folder, "scikit-image", "opencv", metrics, "processes")
-        group["piq, opencv, loop"] = peer(folder, "piq", "opencv", metrics, "loop")
-        group["torchmetrics, opencv, loop"] = peer(folder, "torchmetrics", "opencv", metrics, "loop")
+            for decoder, pool in WAYS:
+                add(f"{library}, {decoder}, {pool}", count, peer(folder, library, decoder, metrics, pool, count))
+        few = min(count, FEW)
+        add("scikit-image, opencv, processes", few, peer(folder, "scikit-image", "opencv", metrics, "processes", few))
+        for library in ("piq", "torchmetrics"):
+            add(f"{library}, opencv, loop", few, peer(folder, library, "opencv", metrics, "loop", few))
         if metrics == "psnr,ssim:y" and shutil.which("ffmpeg"):
-            group["ffmpeg psnr and ssim filters"] = ffmpeg(folder)
-        found[metrics] = group
-    found["beholder (CNN, one picture)"] = {"beholder": cnn(folder)}
-    return found
+            add("ffmpeg, its psnr and ssim filters", count, ffmpeg(folder))
+    return [*found, Entrant("CNN (pictures, not pairs)", "beholder", count, cnn(folder))]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--count", type=int, default=200)
-    parser.add_argument("--only", default="", help="only groups and names with this in them")
+    parser.add_argument("--only", default="", help="only what has this in its group or name; nothing is saved")
     settings = parser.parse_args()
-    rows = []
+    rows: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory(prefix="pairs-") as name:
         folder = Path(name)
         density = make(folder, settings.count)
-        for group, calls in entrants(folder).items():
-            chosen = {k: c for k, c in calls.items() if settings.only in f"{group} {k}"}
-            for entrant, took in interleave(chosen, settings.rounds, slow=12.0, before=wait_for_quiet).items():
-                rate = settings.count / took["median"]
-                rows.append({"group": group, "entrant": entrant, "seconds": took, "pairs_per_second": rate})
+        chosen = [e for e in entrants(folder, settings.count) if settings.only in f"{e.group}: {e.name}"]
+        for group in dict.fromkeys(e.group for e in chosen):
+            field = {e.name: e for e in chosen if e.group == group}
+            calls = {name: e.call for name, e in field.items()}
+            for name, took in interleave(calls, settings.rounds, slow=20.0, before=wait_for_quiet).items():
+                rate = field[name].pairs / took["median"]
+                rows.append({"group": group, "name": name, "pairs": field[name].pairs, "seconds": took, "rate": rate})
                 print(
-                    f"{group:28s} {entrant:40s} {took['median']:7.2f} s ({took['low']:.2f}-{took['high']:.2f}) "
-                    f"{rate:7.1f} /s"
+                    f"{group:26s} {name:38s} {took['median']:7.2f} s ({took['low']:.2f}-{took['high']:.2f}) {rate:7.1f}/s"
                 )
     if not settings.only:
         save("folder", {"side": SIDE, "count": settings.count, "bytes_per_pixel": density, "rows": rows})

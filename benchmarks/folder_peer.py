@@ -1,4 +1,4 @@
-"""psnr and ssim over a folder of pairs, as a user of a peer would write it: LIBRARY DECODER METRICS POOL FOLDER."""
+"""psnr and ssim over a folder of pairs, as a user of a peer would write it: LIBRARY DECODER METRICS POOL FOLDER COUNT."""
 
 import csv
 import sys
@@ -83,6 +83,7 @@ def compare_torch(library: str) -> Callable[[bool, str], Compare]:
 def torch_measures(library: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
     if library == "frame-analytics":
         import frame_analytics as fa
+        import frame_analytics.backend  # it is loaded at the first call otherwise, which two threads cannot do at once
 
         return lambda a, b: fa.psnr(a, b, data_range=255.0), lambda a, b: fa.ssim(a, b, data_range=255.0)
     if library == "piq":
@@ -113,9 +114,10 @@ def one(task: tuple[str, str, bool, str, Path, Path]) -> tuple[float, float]:
 
 
 def main() -> None:
-    library, decoder, metrics, pool, place = sys.argv[1:]
+    library, decoder, metrics, pool, place, count = sys.argv[1:]
     folder, luma = Path(place), metrics.endswith(":y")
-    pairs = [(path, folder / "ref" / path.name) for path in sorted((folder / "dist").iterdir())]
+    paths = sorted((folder / "dist").iterdir())[: int(count)]
+    pairs = [(path, folder / "ref" / path.name) for path in paths]
     if pool == "processes":
         with ProcessPoolExecutor(CPUS) as workers:
             tasks = [(library, decoder, luma, pool, *pair) for pair in pairs]

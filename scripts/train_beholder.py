@@ -390,12 +390,12 @@ def main() -> None:
         "architecture": "EfficientNet-Lite0, moments of five stages at full and half size, projection, ensemble",
         "config": asdict(config),
         "normalisation": "sRGB in [0, 1]; the network maps it to (255 x - 127) / 128 itself",
-        "size_rule": {"viewing_area": 1 << 20, "min_side": 128, "cell": 64, "tile": 768, "margin": 128},
+        "size_rule": {"viewing_area": 1 << 20, "min_side": 128, "cell": 64, "tile": 768, "margin": 256},
         "scale": {"low": 0, "high": 100, "better": "higher"},
         "interval": calibrate(predicted, scores, config.level),
         "domain": {"limit": round(float(np.quantile(distance, 0.995)), 3), "quantile": 0.995},
         "training": {
-            "data": "BIQ2021, official training split (Ahmed and Asif 2022, doi:10.1007/s10489-021-02986-2)",
+            "data": "BIQ2021, official training split (Ahmed and Asif 2022, doi:10.1117/1.JEI.31.5.053010)",
             "pictures": len(scores),
             "distorted": f"{len(jobs)} of them again with {', '.join(OPINIONS)}, marked by KADID-10k's means "
             "(Lin et al. 2019, doi:10.1109/QoMEX.2019.8743252)",

@@ -68,9 +68,7 @@ def box(picture, radius):
     """Mean over a square of 2 radius + 1 pixels, edge pixels continued, rounded down."""
     side = 2 * radius + 1
     big = np.pad(picture.astype(np.int64), ((radius, radius), (radius, radius), (0, 0)), mode="edge")
-    total = sum(
-        big[i : i + picture.shape[0], j : j + picture.shape[1]] for i in range(side) for j in range(side)
-    )
+    total = sum(big[i : i + picture.shape[0], j : j + picture.shape[1]] for i in range(side) for j in range(side))
     return (total // side**2).astype(np.uint8)
 
 
@@ -141,8 +139,7 @@ def load(name):
         pytest.skip(NEEDS_DATA)
     from PIL import Image
 
-    picture = np.asarray(Image.open(Path(DATA) / rest).convert("RGB"))
-    return picture
+    return np.asarray(Image.open(Path(DATA) / rest).convert("RGB"))
 
 
 def batch(*pictures):

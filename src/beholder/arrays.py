@@ -121,7 +121,7 @@ def weighted(x: Array, weights: tuple[float, ...]) -> Array:
     return sum(w * x[:, i : i + 1] for i, w in enumerate(weights))
 
 
-def to_luma(x: Array, colour: str, levels: int | None = None) -> Array:
+def to_luma(x: Array, colour: str, levels: float | None = None) -> Array:
     """The plane or planes that a metric looks at.
 
     colour: "rgb" leaves all channels; "luma" BT.601 full range, unrounded; "studio" BT.601 studio range without its

@@ -210,7 +210,7 @@ def _card(name: str, measure: Any) -> dict[str, Any]:
     return {
         "name": name,
         "better": card.better,
-        "range": list(card.range),
+        "range": list(measure.range),
         "unit": card.unit,
         "kind": card.kind,
         "summary": card.summary,

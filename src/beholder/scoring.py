@@ -138,7 +138,7 @@ def _stream(
     task = functools.partial(
         _guarded, measures=measures, read=read, share=_sharing(read), threads=1 if workers > 1 else 0
     )
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="beholder")
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="beholder-score")
     under_way: deque[Future[Row]] = deque()
     try:
         for image, find in _pairs(images, references):

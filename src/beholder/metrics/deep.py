@@ -46,7 +46,7 @@ def _network(device: str) -> Any:
     needs="image",
     min_size=32,
     paper="Beholder's own CNN, EfficientNet-Lite0 (Tan and Le 2019, doi:10.48550/arXiv.1905.11946) fitted to the "
-    "opinion scores of BIQ2021 (Ahmed and Asif 2022, doi:10.1007/s10489-021-02986-2)",
+    "opinion scores of BIQ2021 (Ahmed and Asif 2022, doi:10.1117/1.JEI.31.5.053010)",
     presets={"native": {"native": True}},
     verified=("",),
     assess=assess,

@@ -30,7 +30,7 @@ def _gmsd_kernel(
 @metric(
     "gmsd",
     better="lower",
-    range=(0.0, 0.36),
+    range=(0.0, 0.53),
     unit="",
     needs="reference",
     min_size=6,
@@ -45,14 +45,14 @@ def gmsd(
     *,
     c: float = 170 / 255**2,
     colour: str = "luma",
-    levels: int | None = None,
+    levels: float | None = None,
 ) -> Array:
     """Spread of the local similarity of gradient magnitudes; 0 for equal pictures.
 
     image, reference: (N, C, H, W) in [0, 1], C 1 or 3, equal shapes. Returns (N,). Both are averaged over 2x2 and
-    halved first, gradients are Prewitt, the spread is the sample standard deviation, as in the authors' program.
-    The default takes full-range BT.601 luma; the preset ``matlab`` rounded ``rgb2gray``, as the authors' program is
-    fed.
+    halved first, gradients are Prewitt, the spread is the sample standard deviation, as in the authors' program: below
+    0.53, half the span of a similarity and a little more on nine samples. The default takes full-range BT.601 luma;
+    the preset ``matlab`` rounded ``rgb2gray``, as the authors' program is fed.
     """
     xp = namespace(image, reference)
     ex, ey = (prewitt_energy(shrink(to_luma(a, colour, levels), 2, zeros=True)) for a in (image, reference))

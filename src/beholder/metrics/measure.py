@@ -34,6 +34,11 @@ class Measure:
         """Metric and preset, in canonical spelling."""
         return f"{self.card.name}:{self.preset}" if self.preset else self.card.name
 
+    @property
+    def range(self) -> tuple[float, float]:
+        """Smallest and largest value that can occur with this preset."""
+        return self.card.ranges.get(self.preset, self.card.range)
+
     def __repr__(self) -> str:
         return f"Measure({self.name!r})"
 
@@ -62,7 +67,7 @@ class Measure:
                 return values
         settings = dict(self.settings)
         if "levels" in _keywords(self.card):
-            settings["levels"] = FULL_SCALE.get(dtype_name(image))
+            settings["levels"] = _levels(image, data_range)
         pictures = [to_unit(a, data_range, self.card.name) for a in (image, reference) if a is not None]
         if len(pictures) == 2:
             pictures = _same_precision(*pictures)
@@ -111,6 +116,12 @@ class Measure:
         return values
 
 
+def _levels(array: Array, data_range: float | None) -> float | None:
+    """Steps of an integer type between black and white; None for floats, which are not rounded."""
+    kind = dtype_name(array)
+    return None if "float" in kind else data_range or FULL_SCALE.get(kind)
+
+
 def _keywords(card: Metric) -> tuple[str, ...]:
     code = card.function.__code__
     return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
@@ -123,6 +134,8 @@ def _check_array(array: Array, name: str, role: str) -> None:
     if array.ndim != 4:
         shape = tuple(array.shape)
         raise LayoutError(f"{name} takes (N, C, H, W), got {role} of shape {shape}; add or name the missing axes")
+    if array.shape[0] == 0:
+        raise LayoutError(f"{name} takes at least one picture, got {role} of shape {tuple(array.shape)}; pass some")
     if array.shape[1] not in (1, 3):
         raise ChannelError(f"{name} takes 1 or 3 channels at axis 1, got {role} of shape {tuple(array.shape)}")
 

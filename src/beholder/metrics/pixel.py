@@ -58,6 +58,7 @@ def _psnr_y_kernel(image: Any, reference: Any, *, threads: int, colour: str = "s
     min_size=1,
     paper=_LEGENDRE,
     presets=_EIGHT_BIT,
+    ranges={"255": (0.0, 65025.0)},
     verified=("", "255"),
     kernel=_squared_kernel,
 )
@@ -79,6 +80,7 @@ def mse(image: Array, reference: Array, *, scale: float = 1.0) -> Array:
     min_size=1,
     paper=_LEGENDRE,
     presets=_EIGHT_BIT,
+    ranges={"255": (0.0, 255.0)},
     verified=("", "255"),
     kernel=_absolute_kernel,
 )
@@ -100,6 +102,7 @@ def mae(image: Array, reference: Array, *, scale: float = 1.0) -> Array:
     min_size=1,
     paper=_LEGENDRE,
     presets=_EIGHT_BIT,
+    ranges={"255": (0.0, 255.0)},
     verified=("", "255"),
     kernel=_root_kernel,
 )
@@ -121,7 +124,7 @@ def rmse(image: Array, reference: Array, *, scale: float = 1.0) -> Array:
     min_size=1,
     paper=_LEGENDRE,
     presets={f"sr-y-crop{n}": {"colour": "studio", "crop": n} for n in (2, 3, 4)},
-    verified=("",),
+    verified=("", "sr-y-crop2", "sr-y-crop3", "sr-y-crop4"),
     kernel=_psnr_kernel,
 )
 def psnr(image: Array, reference: Array, *, colour: str = "rgb", crop: int = 0) -> Array:

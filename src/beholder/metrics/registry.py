@@ -63,9 +63,9 @@ class Assessment:
 class Metric:
     """The card of a metric: everything that CLI, documentation, service and tests need to know of it.
 
-    better: which direction means better quality; range: smallest and largest value that can occur; needs:
-    "reference" (full reference) or "image" (no reference); min_size: smallest height and width in pixels;
-    verified: the presets ("" is the default one) with a truth value from outside the project.
+    better: which direction means better quality; range: smallest and largest value that can occur, ranges: the same
+    for presets with another; needs: "reference" (full reference) or "image" (no reference); min_size: smallest height
+    and width in pixels; verified: the presets ("" is the default one) with a truth value from outside the project.
     """
 
     name: str
@@ -78,6 +78,7 @@ class Metric:
     summary: str
     function: Callable[..., Array] = field(repr=False, compare=False)
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False)
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict, compare=False)
     verified: frozenset[str] = frozenset()
     aliases: tuple[str, ...] = ()
     differentiable: bool = True
@@ -104,6 +105,7 @@ def metric(
     min_size: int,
     paper: str,
     presets: Mapping[str, Mapping[str, Any]] | None = None,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
     verified: tuple[str, ...] = (),
     aliases: tuple[str, ...] = (),
     differentiable: bool = True,
@@ -126,6 +128,7 @@ def metric(
             summary=summary,
             function=function,
             presets=MappingProxyType(frozen),
+            ranges=MappingProxyType(dict(ranges or {})),
             verified=frozenset(verified),
             aliases=aliases,
             differentiable=differentiable,

@@ -62,7 +62,7 @@ def _ssim_kernel(image: Any, reference: Any, *, threads: int, **settings: Any) -
         "skimage": {"window": "uniform", "sample": True},
         "wang-downsampled": {"colour": "matlab", "downsample": True},
     },
-    verified=("", "y", "matlab", "skimage"),
+    verified=("", "y", "matlab", "skimage", "wang-downsampled"),
     kernel=_ssim_kernel,
 )
 def ssim(
@@ -73,7 +73,7 @@ def ssim(
     window: str = "gaussian",
     sample: bool = False,
     downsample: bool = False,
-    levels: int | None = None,
+    levels: float | None = None,
 ) -> Array:
     """Structural similarity, the mean over pixels and channels; 1 for equal pictures.
 
@@ -138,12 +138,12 @@ def _combine(full: list[Array], structure: list[Array], combine: str) -> Array:
         "matlab": {"colour": "matlab"},
         "matlab-sum": {"colour": "matlab", "combine": "sum"},
     },
-    verified=("", "matlab-sum"),
+    verified=("", "y", "matlab", "matlab-sum"),
     aliases=("msssim",),
     kernel=_ms_ssim_kernel,
 )
 def ms_ssim(
-    image: Array, reference: Array, *, colour: str = "rgb", combine: str = "product", levels: int | None = None
+    image: Array, reference: Array, *, colour: str = "rgb", combine: str = "product", levels: float | None = None
 ) -> Array:
     """Structural similarity over five scales, the mean over channels; 1 for equal pictures.
 

@@ -59,7 +59,7 @@ class Assessor:
         self.header = parse_header(self._head.get_modelmeta().custom_metadata_map.get(KEY), head.name)
         self.weights = weights_hash(name)
 
-    def assess(self, image: FloatArray, *, native: bool = False, tile: int = 768, margin: int = 128) -> Opinion:
+    def assess(self, image: FloatArray, *, native: bool = False, tile: int = 768, margin: int = 256) -> Opinion:
         """Judge one picture.
 
         image: (C, H, W) sRGB in [0, 1], C 1 or 3. native: at 100 % by tiles of `tile` pixels (a multiple of 64) with

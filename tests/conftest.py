@@ -1,0 +1,45 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+
+
+@pytest.fixture
+def samples() -> Path:
+    """The folder of sample pictures."""
+    return SAMPLES
+
+
+@pytest.fixture
+def data() -> Path:
+    """The folder of data sets; skipped where BEHOLDER_DATA does not name one."""
+    root = os.environ.get("BEHOLDER_DATA")
+    if not root:
+        pytest.skip("BEHOLDER_DATA names no folder of data sets")
+    return Path(root)
+
+
+@pytest.fixture
+def make_picture(tmp_path: Path) -> Callable[..., Path]:
+    """Write a picture with a seeded pattern; options go to Pillow's save."""
+
+    def make(name: str, size: tuple[int, int] = (48, 40), seed: int = 0, mode: str = "RGB", **options: Any) -> Path:
+        rng = np.random.default_rng(seed)
+        small = rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)
+        picture = Image.fromarray(small).resize(size, Image.Resampling.BICUBIC).convert(mode)
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(path, **options)
+        return path
+
+    return make

@@ -1,0 +1,240 @@
+"""The command line, run as a user runs it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Make = Callable[..., Path]
+COMMAND = [sys.executable, "-m", "beholder"]
+
+
+def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run `beholder` with these arguments; a traceback fails the test whatever it checks."""
+    done = subprocess.run(
+        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False, **options
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_a_pipe_gets_csv_in_natural_order(samples: Path) -> None:
+    done = run("score", samples)
+    rows = rows_of(done.stdout)
+    assert done.returncode == 0
+    assert [Path(r["image"]).stem for r in rows] == ["astronaut", "camera", "chelsea", "coffee", "rocket"] * 2
+    assert list(rows[0]) == [
+        *("image", "reference", "width", "height", "beholder", "beholder_low", "beholder_high", "beholder_word"),
+        *("flags", "error"),
+    ]
+    assert all(float(r["beholder_low"]) <= float(r["beholder"]) <= float(r["beholder_high"]) for r in rows)
+
+
+def test_the_table_is_for_people(samples: Path) -> None:
+    done = run("score", samples / "originals", "--table")
+    assert "10 pictures" not in done.stdout
+    assert "5 pictures, 0 errors" in done.stdout
+
+
+def test_pairs_thresholds_and_exit_statuses(samples: Path, tmp_path: Path) -> None:
+    pairs = ("score", samples / "degraded", "-r", samples / "originals", "-m", "psnr,SSIM:Y")
+    fine = run(*pairs, "--min", "psnr=20", "--max", "SSIM:Y=0.999")
+    assert (fine.returncode, fine.stderr) == (0, "")
+    assert list(rows_of(fine.stdout)[0])[4:6] == ["psnr", "SSIM:Y"]
+    missed = run(*pairs, "--min", "psnr=27")
+    assert missed.returncode == 1
+    assert "4 of 5 pictures missed a threshold" in missed.stderr
+    failed = run("score", samples / "originals" / "coffee.jpg", tmp_path / "gone.png", "--min", "beholder=99")
+    assert failed.returncode == 3
+    assert rows_of(failed.stdout)[1]["error"].startswith("ReadError: ")
+    assert "1 of 2 inputs failed" in failed.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["score", ".", "-m", "snr"], "did you mean 'psnr'"),
+        (["score", ".", "-m", "ssim:best"], "its presets: ssim:y"),
+        (["score", ".", "-m", "ssim"], "compares with a reference"),
+        (["score", ".", "--min", "beholder"], "NAME=VALUE"),
+        (["score", ".", "--min", "beholder=much"], "NAME=VALUE"),
+        (["score", ".", "--min", "ssim=1"], "not measured"),
+        (["score", "."], "no pictures in the folder"),
+        (["score", "x.png", "-o", "out.xlsx"], "must end in"),
+        (["score", "x.png", "-o", "no/such/out.csv"], "does not exist"),
+        (["score", "x.png", "--workers", "0"], "--workers"),
+        (["score"], "Missing argument"),
+        (["metrics", "--needs", "nothing"], "reference or image"),
+        (["nonsense"], "No such command"),
+    ],
+)
+def test_wrong_usage_is_status_two_and_one_plain_message(arguments: list[str], told: str, tmp_path: Path) -> None:
+    done = run(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert done.stdout == ""
+
+
+def test_every_bad_file_is_a_row_and_none_a_traceback(make_picture: Make, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    make_picture("in/good one.png")
+    whole = make_picture("in/cut.jpg", (300, 200)).read_bytes()
+    (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "empty.png").touch()
+    (folder / "text.png").write_text("hello")
+    make_picture("in/one.png", (1, 1))
+    (folder / "folder.png").mkdir()
+    make_picture("in/folder.png/fine.png")
+    (folder / "ein Bild – größer.png").write_bytes((folder / "good one.png").read_bytes())
+    (folder / "link.png").symlink_to(folder / "nowhere.png")
+    done = run("score", folder)
+    rows = {Path(r["image"]).name: r["error"].partition(":")[0] for r in rows_of(done.stdout)}
+    assert rows == {
+        "cut.jpg": "ReadError",
+        "ein Bild – größer.png": "",
+        "empty.png": "ReadError",
+        "fine.png": "",
+        "good one.png": "",
+        "link.png": "ReadError",
+        "one.png": "SizeError",
+        "text.png": "ReadError",
+    }
+    assert done.returncode == 3
+
+
+def test_pairs_that_do_not_fit_are_rows(make_picture: Make, tmp_path: Path) -> None:
+    for folder in ("in", "ref"):
+        make_picture(f"{folder}/same.png")
+    make_picture("in/size.png", (50, 50))
+    make_picture("ref/size.png", (51, 50))
+    make_picture("in/grey.png", mode="L")
+    make_picture("ref/grey.png")
+    make_picture("in/alone.png")
+    make_picture("in/twice.png")
+    make_picture("ref/a/twice.png")
+    make_picture("ref/b/twice.jpg")
+    done = run("score", tmp_path / "in", "-r", tmp_path / "ref")
+    errors = {Path(r["image"]).stem: r["error"].partition(":")[0] for r in rows_of(done.stdout)}
+    assert errors == {
+        "alone": "PairError",
+        "grey": "ChannelError",
+        "same": "",
+        "size": "SizeError",
+        "twice": "PairError",
+    }
+
+
+@pytest.mark.parametrize("ending", ["csv", "json", "parquet", "html"])
+def test_all_outputs(samples: Path, tmp_path: Path, ending: str) -> None:
+    output = tmp_path / f"rows.{ending}"
+    done = run("score", samples / "degraded", "-o", output)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert [p.name for p in tmp_path.iterdir()] == [output.name]
+    if ending != "html":
+        from beholder.reporting import read_rows
+
+        meta, rows = read_rows(output)
+        assert len(rows) == 5
+        assert ending == "csv" or meta["weights"].keys() == {"beholder"}
+    else:
+        assert "astronaut" in output.read_text()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to a single process there")
+def test_an_interrupted_run_is_resumed_without_a_lost_or_doubled_row(make_picture: Make, tmp_path: Path) -> None:
+    source = make_picture("in/0.png", (400, 400))
+    for i in range(1, 200):
+        (tmp_path / "in" / f"{i}.png").write_bytes(source.read_bytes())
+    (tmp_path / "in" / "17.png").write_bytes(b"")
+    output, journal = tmp_path / "out.json", tmp_path / "out.json.partial.jsonl"
+    command = [*COMMAND, "score", str(tmp_path / "in"), "-o", str(output)]
+    for stop in (signal.SIGINT, signal.SIGKILL):
+        before = journal.read_bytes().count(b"\n") if journal.exists() else 0
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            deadline = time.monotonic() + 60
+            while time.monotonic() < deadline and process.poll() is None:
+                if journal.exists() and journal.read_bytes().count(b"\n") > before + 20:
+                    process.send_signal(stop)
+                    break
+                time.sleep(0.01)
+            _, told = process.communicate(timeout=60)
+        assert "Traceback" not in told
+        assert process.returncode == (130 if stop == signal.SIGINT else -9)
+        assert stop != signal.SIGINT or "run the same command again" in told
+        assert not output.exists()
+    other = run("score", tmp_path / "in", "-o", output, "-m", "beholder:native")
+    assert other.returncode == 2
+    assert "--restart" in other.stderr
+    done = run(*command[3:])
+    assert done.returncode == 3
+    assert "resuming: " in done.stderr
+    rows = json.loads(output.read_text())["rows"]
+    assert [Path(r["image"]).stem for r in rows] == [str(i) for i in range(200)]
+    assert [Path(r["image"]).stem for r in rows if r["error"]] == ["17"]
+    assert not journal.exists()
+
+
+def test_a_changed_folder_is_not_resumed_silently(make_picture: Make, tmp_path: Path) -> None:
+    make_picture("in/b.png")
+    rows = tmp_path / "out.csv"
+    columns = run("score", tmp_path / "in", "-m", "beholder").stdout.splitlines()[0].split(",")
+    from beholder.models.runtime import weights_hash
+    from beholder.reporting import RowFile
+    from beholder.version import __version__
+
+    settings = {"metrics": ["beholder"], "reference": None, "min": {}, "max": {}}
+    meta = {"version": __version__, "settings": settings, "weights": {"beholder": weights_hash("beholder")}}
+    with RowFile(rows, columns, meta) as file:
+        file.append({"image": "a.png", "error": ""})
+    done = run("score", tmp_path / "in", "-o", rows)
+    assert done.returncode == 2
+    assert "'a.png' as picture 1" in done.stderr
+    assert run("score", tmp_path / "in", "-o", rows, "--restart").returncode == 0
+
+
+def test_an_output_that_cannot_be_written_is_said_at_once(samples: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.csv"
+    output.touch(mode=0o444)
+    done = run("score", samples, "-o", output)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "read-only" in done.stderr
+
+
+def test_a_reader_that_leaves_is_no_failure(samples: Path) -> None:
+    shell = f"{sys.executable} -m beholder score {samples} | head -1"
+    done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.startswith("image,")
+    assert done.stderr == ""
+
+
+def test_the_cards_are_listed(tmp_path: Path) -> None:
+    from beholder.metrics import list_metrics
+
+    table, data = run("metrics").stdout, json.loads(run("metrics", "--json").stdout)
+    assert [c["name"] for c in data] == [c.name for c in list_metrics()]
+    assert all(c.name in table and c.better in table for c in list_metrics())
+    assert {c["name"]: c["range"][1] for c in data}["psnr"] == float("inf")
+    assert [c["name"] for c in json.loads(run("metrics", "--json", "--needs", "image").stdout)] == ["beholder"]
+
+
+def test_version_and_help() -> None:
+    from beholder import __version__
+
+    assert run("--version").stdout == f"beholder {__version__}\n"
+    assert "--reference" in run("score", "--help").stdout
+    assert run().returncode == 2
