@@ -6,6 +6,7 @@ import os
 THREADS = 2
 os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))  # before the libraries are loaded
 
+import functools  # noqa: E402
 import io  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 from dataclasses import dataclass  # noqa: E402
@@ -87,7 +88,8 @@ def contestants() -> list[Contestant]:
         ),
         Contestant("psnr", "beholder", "psnr", "", batch, mine("psnr")),
         Contestant(
-            "psnr", "scikit-image", "psnr", "", lambda a: a, lambda x, y: sk.peak_signal_noise_ratio(y, x, data_range=255)
+            "psnr", "scikit-image", "psnr", "", lambda a: a,
+            lambda x, y: sk.peak_signal_noise_ratio(y, x, data_range=255),
         ),
         Contestant("psnr", "piq", "psnr", "float32", tensor, lambda x, y: piq.psnr(x, y, data_range=255)),
         Contestant(
@@ -138,8 +140,7 @@ def main() -> None:
         truths = {d: truth(d, x, y) for d in {c.definition for c in contestants()}}
         for metric in ("ssim", "psnr", "gmsd"):
             field = [c for c in contestants() if c.metric == metric]
-            arrays = {c.library: (c.prepare(x), c.prepare(y)) for c in field}
-            calls = {c.library: (lambda c=c: c.call(*arrays[c.library])) for c in field}
+            calls = {c.library: functools.partial(c.call, c.prepare(x), c.prepare(y)) for c in field}
             wait_for_quiet()
             times = interleave(calls, settings.rounds)
             for c in field:

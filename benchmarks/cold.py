@@ -80,7 +80,7 @@ def installed() -> dict[str, float]:
         python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
         run([str(python), "-m", "pip", "install", "--quiet", "--no-cache-dir", str(HERE.parent)])
         took = time.perf_counter() - start
-        places = [p for p in (folder / "lib").glob("python*/site-packages/*")]
+        places = list((folder / "lib").glob("python*/site-packages/*"))
         sizes = {p.name: sum(f.stat().st_size for f in p.rglob("*") if f.is_file()) / 1e6 for p in places if p.is_dir()}
         total = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file() and not f.is_symlink()) / 1e6
         largest = dict(sorted(sizes.items(), key=lambda item: -item[1])[:10])

@@ -60,7 +60,8 @@ def interleave(
     """Time calls in turn, round by round, so that whatever disturbs the machine disturbs all; seconds.
 
     Each is called before the first round, and what then takes more than `slow` seconds takes part in three rounds
-    only. before: called before each of the timed calls.
+    only. before: called before each of the timed calls. Of each, `cpu` is the median of the processor time of all
+    threads and child processes: unlike the wall time, it hardly depends on what else the machine does.
     """
     turns = dict.fromkeys(calls, rounds)
     for name, call in calls.items():
@@ -73,14 +74,16 @@ def interleave(
         if took > slow:
             turns[name] = min(3, rounds)
     times: dict[str, list[float]] = {name: [] for name in calls}
+    busy: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(rounds):
         for name, call in calls.items():
             if turn < turns[name]:
                 before()
-                start = time.perf_counter()
+                start, used = time.perf_counter(), sum(os.times()[:4])
                 call()
                 times[name].append(time.perf_counter() - start)
-    return {name: spread(values) for name, values in times.items()}
+                busy[name].append(sum(os.times()[:4]) - used)
+    return {name: {**spread(values), "cpu": statistics.median(busy[name])} for name, values in times.items()}
 
 
 def _busy() -> tuple[float, float]:

@@ -131,8 +131,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("--patience", type=float, default=30.0, help="seconds to wait for other work before each call")
     parser.add_argument("--only", default="", help="only what has this in its group or name; nothing is saved")
     settings = parser.parse_args()
+    quiet = functools.partial(wait_for_quiet, longest=settings.patience)
     rows: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory(prefix="pairs-") as name:
         folder = Path(name)
@@ -141,11 +143,12 @@ def main() -> None:
         for group in dict.fromkeys(e.group for e in chosen):
             field = {e.name: e for e in chosen if e.group == group}
             calls = {name: e.call for name, e in field.items()}
-            for name, took in interleave(calls, settings.rounds, slow=20.0, before=wait_for_quiet).items():
+            for name, took in interleave(calls, settings.rounds, slow=20.0, before=quiet).items():
                 rate = field[name].pairs / took["median"]
                 rows.append({"group": group, "name": name, "pairs": field[name].pairs, "seconds": took, "rate": rate})
                 print(
-                    f"{group:26s} {name:38s} {took['median']:7.2f} s ({took['low']:.2f}-{took['high']:.2f}) {rate:7.1f}/s"
+                    f"{group:26s} {name:38s} {took['median']:7.2f} s ({took['low']:.2f}-{took['high']:.2f}) "
+                    f"{rate:7.1f}/s, cpu {took['cpu']:.2f} s"
                 )
     if not settings.only:
         save("folder", {"side": SIDE, "count": settings.count, "bytes_per_pixel": density, "rows": rows})

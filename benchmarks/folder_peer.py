@@ -1,4 +1,4 @@
-"""psnr and ssim over a folder of pairs, as a user of a peer would write it: LIBRARY DECODER METRICS POOL FOLDER COUNT."""
+"""psnr and ssim over a folder, as a user of a peer would write it: LIBRARY DECODER METRICS POOL FOLDER COUNT."""
 
 import csv
 import sys

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-COLUMNS = 100
+COLUMNS = 80
 """Width of the terminal in which the examples run."""
 FENCE = re.compile(r"^```(console|python|text)[^\n]*\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
@@ -150,7 +150,7 @@ def run_python(codes: list[str], folder: Path) -> list[str]:
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONUTF8": "1"},
+        env={**os.environ, "PYTHONUTF8": "1", "OMP_NUM_THREADS": "1"},  # small pictures gain nothing from more
     )
     if done.returncode:
         raise ExampleError(f"a python block fails:\n{done.stderr}")

@@ -104,8 +104,8 @@ of {found["mean width"]} points. The promise is on average over pictures like BI
 ## Limits
 - Opinions are of one data set of 512x512 photographs from the wild; other populations, displays and tasks differ.
 - Art, screenshots, documents, medical and scientific pictures are outside what it was fitted to. `out_of_domain` is
-  set when a picture's features lie farther from the training pictures' mean than 99.5 % of them do: a hint, not a
-  guard. On the test split it flags {found["flagged"]} of {found["pictures"]:,}.
+  set when a picture's features lie farther from the training pictures' mean than {header["domain"]["quantile"]:.1%}
+  of them do: a hint, not a guard. On the test split it flags {found["flagged"]} of {found["pictures"]:,}.
 - Darkness and low contrast lower the score less than blur, noise or compression do.
 - It judges quality, not beauty, truth or safety, and must not decide about people.
 """

@@ -26,7 +26,7 @@ def _link(text: str) -> str:
 
 
 def _code(items: Any) -> str:
-    return ", ".join(f"`{i}`" for i in items) or "none"
+    return ", ".join(f"`{i}`" for i in items) or "–"
 
 
 def metric_page() -> str:
@@ -41,19 +41,21 @@ def metric_page() -> str:
         "`beholder metrics --json` all that is known of each. *Verified* names the settings that a test holds to a "
         "value from outside the project (for `beholder`: to human opinion scores); the rest is unverified. "
         "[Choose metrics](../howto/choose-metrics.md) says which preset matches which program.\n",
-        "| metric | needs | better | range | unit | smallest | presets | verified | gradient |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| metric | needs | better | range | smallest | verified settings | others |",
+        "|---|---|---|---|---|---|---|",
     ]
     for c in cards:
-        low, high = c.range
+        low, high = (f"{v:g}".replace("inf", "∞") for v in c.range)
+        held = [p for p in ("", *c.presets) if p in c.verified]
+        others = [p for p in ("", *c.presets) if p not in c.verified]
         lines.append(
-            f"| [`{c.name}`](#{c.name}) | {c.needs} | {c.better} | {low:g} to {high:g} | {c.unit or '–'} "
-            f"| {c.min_size} px | {_code(c.presets)} | {_code(p or 'default' for p in sorted(c.verified))} "
-            f"| {'yes' if c.differentiable else 'no'} |"
+            f"| [`{c.name}`](#{c.name}) | {c.needs} | {c.better} | {low} to {high} {c.unit} | {c.min_size} px "
+            f"| {_code(p or 'default' for p in held)} | {_code(p or 'default' for p in others)} |"
         )
     for c in cards:
         body = (inspect.getdoc(c.function) or "").replace("``", "`")
         lines += [f"\n## {c.name}\n", _link(body), f"\nSource: {_link(c.paper)}."]
+        lines.append(f"\nGradients: {'yes' if c.differentiable else 'no'}.")
         if c.aliases:
             lines.append(f"\nAlso understood: {_code(c.aliases)}.")
         if c.presets:
@@ -130,10 +132,13 @@ def _signature(thing: Any, *, wide: bool = False) -> str:
     text = str(signature.replace(parameters=parameters)).replace("'", "").removesuffix(" -> None")
     if wide or len(text) < 80:
         return text
-    inner, _, result = text.rpartition(") -> ")
-    return (
-        "(\n    " + inner[1:].replace(", *, ", ", *,\n    ").replace(" = None, ", " = None,\n    ") + f"\n) -> {result}"
-    )
+    lines: list[str] = []
+    star = False
+    for parameter in parameters:
+        if parameter.kind is parameter.KEYWORD_ONLY and not star:
+            lines, star = [*lines, "*"], True
+        lines.append(str(parameter).replace("'", ""))
+    return "(\n" + "".join(f"    {line},\n" for line in lines) + ")" + text[text.rindex(")") + 1 :]
 
 
 def _described(thing: Any) -> str:

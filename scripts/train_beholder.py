@@ -128,6 +128,7 @@ class Config:
     epochs: int = 30
     batch: int = 256
     level: float = 0.9
+    domain: float = 0.999
 
 
 def read_table(root: Path) -> tuple[list[Path], np.ndarray]:
@@ -252,17 +253,16 @@ def fit_head(model: Beholder, features: Tensor, scores: Tensor, config: Config) 
     with torch.no_grad():
         head.mean.copy_(features.mean(0))
         head.scale.copy_(features.std(0) + 1e-6)
-        z = ((features - head.mean) / head.scale).clamp(-8, 8).double()
+        z = head.standardise(features).double()
         for matrix, part in ((head.project_full, z.chunk(2, 1)[0]), (head.project_half, z.chunk(2, 1)[1])):
             _, vectors = torch.linalg.eigh(part.T @ part)
             top = vectors.flip(1)[:, : matrix.shape[1]]
             matrix.copy_(top * torch.sign(top.sum(0)))
         head.unit.fill_(1.0)
-        head.unit.fill_(float(head.project(features).std()))
+        head.unit.fill_(float(head.project(head.standardise(features)).std()))
         head.target.copy_(torch.tensor([scores.mean(), scores.std()]))
         round_to_half(head)
-        x = head.project(features)
-        head.spread.copy_(x.std(0))
+        x = head.project(head.standardise(features))
         for name, fresh in Beholder(config.components, config.members, config.hidden).head.named_parameters():
             head.get_parameter(name).copy_(fresh)
     y = (scores - head.target[0]) / head.target[1]
@@ -289,13 +289,10 @@ def fit_head(model: Beholder, features: Tensor, scores: Tensor, config: Config) 
     round_to_half(head)
 
 
-def predict(model: Beholder, features: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Scores (0-100) and domain distances from standard features."""
+def predict(model: Beholder, features: Tensor) -> np.ndarray:
+    """Scores (0-100) from features."""
     with torch.no_grad():
-        z = model.head.project(features)
-        score = model.head.members(z[None]).mean(0) * model.head.target[1] + model.head.target[0]
-        distance = ((z / model.head.spread) ** 2).mean(1)
-    return score.clamp(0, 100).numpy().astype(float), distance.numpy().astype(float)
+        return model.head.score(model.head.standardise(features)).clamp(0, 100).numpy().astype(float)
 
 
 def agreement(predicted: np.ndarray, scores: np.ndarray) -> dict[str, float]:
@@ -330,21 +327,28 @@ def calibrate(predicted: np.ndarray, scores: np.ndarray, level: float, bins: int
 
 def cross_validate(
     model: Beholder, features: Tensor, target: Tensor, source: np.ndarray, config: Config
-) -> tuple[np.ndarray, np.ndarray, list[dict[str, float]]]:
-    """Opinions and distances of every real picture by heads that never saw its content, and each fold's agreement.
+) -> tuple[np.ndarray, list[dict[str, float]]]:
+    """Opinions of every real picture by heads that never saw its content, and each fold's agreement.
 
     source: index of the real picture behind each row; the first rows are the real pictures themselves.
     """
     real = int(source.max()) + 1
-    predicted, distance, figures = np.zeros(real), np.zeros(real), []
+    predicted, figures = np.zeros(real), []
     order = np.random.default_rng(config.seed).permutation(real)
     for fold, held in enumerate(np.array_split(order, config.folds), 1):
         rest = np.flatnonzero(~np.isin(source, held))
         fit_head(model, features[rest], target[rest], config)
-        predicted[held], distance[held] = predict(model, features[held])
+        predicted[held] = predict(model, features[held])
         figures.append(agreement(predicted[held], target[held].numpy()))
         log.info("fold %d of %d: %s", fold, config.folds, figures[-1])
-    return predicted, distance, figures
+    return predicted, figures
+
+
+def domain(model: Beholder, features: Tensor, quantile: float) -> dict[str, float]:
+    """How far from the mean of the training pictures a picture may lie before it is flagged."""
+    with torch.no_grad():
+        distance = (model.head.standardise(features) ** 2).mean(1).numpy()
+    return {"limit": round(float(np.quantile(distance, quantile)), 3), "quantile": quantile}
 
 
 def save(model: Beholder, body: bytes, head: bytes, header: dict[str, Any], out: Path) -> None:
@@ -381,7 +385,7 @@ def main() -> None:
     marks = np.array([scores[s] * job.share() for s, job in zip(sources, jobs, strict=True)])
     target = torch.from_numpy(np.concatenate([scores, marks])).float()
     source = np.concatenate([np.arange(len(paths)), sources])
-    predicted, distance, figures = cross_validate(model, features, target, source, config)
+    predicted, figures = cross_validate(model, features, target, source, config)
     validation = agreement(predicted, scores)
     log.info("out of fold, %d pictures: %s", len(scores), validation)
     fit_head(model, features, target, config)
@@ -393,7 +397,7 @@ def main() -> None:
         "size_rule": {"viewing_area": 1 << 20, "min_side": 128, "cell": 64, "tile": 768, "margin": 256},
         "scale": {"low": 0, "high": 100, "better": "higher"},
         "interval": calibrate(predicted, scores, config.level),
-        "domain": {"limit": round(float(np.quantile(distance, 0.995)), 3), "quantile": 0.995},
+        "domain": domain(model, features[: len(paths)], config.domain),
         "training": {
             "data": "BIQ2021, official training split (Ahmed and Asif 2022, doi:10.1117/1.JEI.31.5.053010)",
             "pictures": len(scores),

@@ -14,6 +14,14 @@ from PIL import Image
 SAMPLES = Path(__file__).parents[1] / "samples"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Small pictures gain nothing from PyTorch's threads, and lose minutes to them where the processors are busy."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 @pytest.fixture
 def samples() -> Path:
     """The folder of sample pictures."""

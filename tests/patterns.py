@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 TRUTH = Path(__file__).with_name("truth")
-DATA = os.environ.get("BEHOLDER_DATA")
+DATA = os.environ.get("BEHOLDER_DATA") or None
 NEEDS_DATA = "BEHOLDER_DATA does not point to the data sets"
 
 # The arithmetic of the hand-computed rows is written out in their "source".

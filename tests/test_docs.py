@@ -164,3 +164,18 @@ def test_model_card_is_shipped_and_shown() -> None:
     card = ROOT / "src/beholder/models/weights/CARD.md"
     assert card.is_file()
     assert name_of(card) in (ROOT / "docs/model-card.md").read_text(encoding="utf-8")
+
+
+def test_figures_of_the_readme_are_those_of_the_card() -> None:
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    card = " ".join((ROOT / "src/beholder/models/weights/CARD.md").read_text(encoding="utf-8").split())
+    for measure in ("SRCC", "PLCC"):
+        told = re.search(rf"{measure} (0\.\d+)", readme)
+        true = re.search(rf"\| {measure} \| (0\.\d+)", card)
+        assert told is not None
+        assert true is not None
+        assert abs(float(told[1]) - float(true[1])) <= 0.0005 + 1e-9
+    told, true = (re.search(r"covers ([\d.]+) ?%", text) for text in (readme, card))
+    assert told is not None
+    assert true is not None
+    assert float(told[1]) == float(true[1])

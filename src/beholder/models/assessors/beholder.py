@@ -50,7 +50,7 @@ class Body(nn.Module):
 
 
 class Head(nn.Module):
-    """Pooled sums to score and distance: (N,) on 0-100 (not clipped), and (N,) mean squared standard distance.
+    """Pooled sums to score and distance: (N,) on 0-100 (not clipped), and (N,) mean squared standard feature.
 
     projections: one (features, components) matrix for each of the two sizes; members, hidden: the ensemble.
     """
@@ -59,7 +59,6 @@ class Head(nn.Module):
     scale: Tensor
     project_full: Tensor
     project_half: Tensor
-    spread: Tensor
     unit: Tensor
     target: Tensor
 
@@ -71,7 +70,6 @@ class Head(nn.Module):
         self.register_buffer("scale", torch.ones(2 * features))
         self.register_buffer("project_full", torch.zeros(features, components[0]))
         self.register_buffer("project_half", torch.zeros(features, components[1]))
-        self.register_buffer("spread", torch.ones(wide))
         self.register_buffer("unit", torch.ones(1))
         self.w1 = nn.Parameter(torch.randn(members, wide, hidden) / wide**0.5)
         self.b1 = nn.Parameter(torch.zeros(members, 1, hidden))
@@ -91,10 +89,13 @@ class Head(nn.Module):
             start += 2 * c
         return torch.cat(out, dim=1)
 
-    def project(self, features: Tensor) -> Tensor:
-        """Standardised, clipped at eight deviations, projected: (N, components)."""
-        z = ((features - self.mean) / self.scale).clamp(-8, 8)
-        full, half = z.chunk(2, dim=1)
+    def standardise(self, features: Tensor) -> Tensor:
+        """Features in deviations from the training pictures' mean, clipped at eight."""
+        return ((features - self.mean) / self.scale).clamp(-8, 8)
+
+    def project(self, standard: Tensor) -> Tensor:
+        """Standardised features to components: (N, components)."""
+        full, half = standard.chunk(2, dim=1)
         return torch.cat([full @ self.project_full, half @ self.project_half], dim=1) / self.unit
 
     def members(self, z: Tensor, drop_input: float = 0.0, drop_hidden: float = 0.0) -> Tensor:
@@ -106,9 +107,12 @@ class Head(nn.Module):
 
     def forward(self, sums: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
         """Score and distance from sums and counts."""
-        z = self.project(self.features(Pooled(sums, counts)))
-        score = self.members(z[None]).mean(dim=0) * self.target[1] + self.target[0]
-        return score, ((z / self.spread) ** 2).mean(dim=1)
+        standard = self.standardise(self.features(Pooled(sums, counts)))
+        return self.score(standard), (standard**2).mean(dim=1)
+
+    def score(self, standard: Tensor) -> Tensor:
+        """The ensemble's mean opinion of standardised features: (N,) on 0-100, not clipped."""
+        return self.members(self.project(standard)[None]).mean(dim=0) * self.target[1] + self.target[0]
 
 
 class Beholder(nn.Module):
