@@ -135,8 +135,9 @@ def save(name: str, found: Mapping[str, Any]) -> None:
 
 
 def run(command: list[str], **more: Any) -> subprocess.CompletedProcess[str]:
-    """Run a command; what it said is shown when it fails."""
-    done = subprocess.run(command, capture_output=True, text=True, **more)
+    """Run a command; what it said is shown when it fails. Python keeps its compiled modules, as it does for users."""
+    environment = {k: v for k, v in more.pop("env", os.environ).items() if k != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, **more)
     if done.returncode:
         raise SystemExit(
             f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-4000:]}"

@@ -22,7 +22,7 @@ CPUS = 2
 QUALITIES = (12, 20, 30, 40, 50, 60, 70, 80, 88)
 
 
-FEW = 40  # pairs for peers that take a second or so for one
+FEW = 20  # pairs for peers that take a second or so for one
 WAYS = (("pillow", "loop"), ("simplejpeg", "loop"), ("opencv", "threads"), ("simplejpeg", "threads"))
 
 
@@ -109,6 +109,7 @@ def decode_only(folder: Path, decoder: str) -> Callable[[], object]:
 def entrants(folder: Path, count: int) -> list[Entrant]:
     """Everything that is timed. The names say library, decoder and how the two cores are used."""
     found = [Entrant("decode only", f"{d}, 2 threads", count, decode_only(folder, d)) for d in ("simplejpeg", "pillow")]
+    few = min(count, FEW)
     for metrics in ("psnr,ssim:y", "psnr,ssim"):
 
         def add(name: str, pairs: int, call: Callable[[], object], group: str = metrics) -> None:
@@ -118,13 +119,12 @@ def entrants(folder: Path, count: int) -> list[Entrant]:
         for library in ("fast-ssim", "frame-analytics"):
             for decoder, pool in WAYS:
                 add(f"{library}, {decoder}, {pool}", count, peer(folder, library, decoder, metrics, pool, count))
-        few = min(count, FEW)
         add("scikit-image, opencv, processes", few, peer(folder, "scikit-image", "opencv", metrics, "processes", few))
         for library in ("piq", "torchmetrics"):
             add(f"{library}, opencv, loop", few, peer(folder, library, "opencv", metrics, "loop", few))
         if metrics == "psnr,ssim:y" and shutil.which("ffmpeg"):
             add("ffmpeg, its psnr and ssim filters", count, ffmpeg(folder))
-    return [*found, Entrant("CNN (pictures, not pairs)", "beholder", count, cnn(folder))]
+    return [*found, Entrant("CNN (pictures, not pairs)", "beholder", few, cnn(folder, few))]
 
 
 def main() -> None:

@@ -52,7 +52,7 @@ def test_the_table_is_for_people(samples: Path) -> None:
 
 def test_pairs_thresholds_and_exit_statuses(samples: Path, tmp_path: Path) -> None:
     pairs = ("score", samples / "degraded", "-r", samples / "originals", "-m", "psnr,SSIM:Y")
-    fine = run(*pairs, "--min", "psnr=20", "--max", "SSIM:Y=0.999")
+    fine = run(*pairs, "--min", "psnr=20", "--max", "ssim:y=0.999")
     assert (fine.returncode, fine.stderr) == (0, "")
     assert list(rows_of(fine.stdout)[0])[4:6] == ["psnr", "SSIM:Y"]
     missed = run(*pairs, "--min", "psnr=27")

@@ -185,17 +185,21 @@ class _Tally:
 
 
 def _limits(given: Sequence[str], measures: Mapping[str, Any]) -> dict[str, float]:
+    """Thresholds by the names under which their metrics were asked for."""
+    from beholder.metrics import metric
+
+    columns = {measure.name: name for name, measure in measures.items()}
     limits = {}
     for text in given:
-        name, sign, value = text.partition("=")
+        name, _, value = text.partition("=")
         try:
-            limits[name] = float(value)
-        except ValueError:
-            sign = ""
-        if not sign:
-            raise InputError(f"a threshold is NAME=VALUE such as beholder=60, got {text!r}")
-        if name not in measures:
+            limit = float(value)
+        except ValueError as error:
+            raise InputError(f"a threshold is NAME=VALUE such as beholder=60, got {text!r}") from error
+        column = name if name in measures else columns.get(metric(name).name)
+        if column is None:
             raise InputError(f"the threshold {text!r} names a metric that is not measured; add it to -m")
+        limits[column] = limit
     return limits
 
 

@@ -22,7 +22,7 @@ class Loss:
         self.measure = Measure(name)
         self.weight = weight
         if not self.measure.card.differentiable:
-            raise InputError(f"{name} has no gradient; choose one that `beholder metrics` lists as differentiable")
+            raise InputError(f"{name} has no gradient; `beholder metrics --json` says which have one")
 
     def __repr__(self) -> str:
         return f"Loss({self.measure.name!r}, weight={self.weight:g})"

@@ -9,6 +9,7 @@ folder can be written.
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import math
 import os
@@ -42,7 +43,6 @@ Array = Any
 LUMA = {"full": FULL, "matlab": ROUNDED, "studio": STUDIO}
 SMALL = 65536  # values that are not worth a second thread
 WORTH = {"squared": 1 << 21, "absolute": 1 << 21}  # nor are these: handing them over takes longer than doing them
-_NOTHING = np.zeros(0, np.uint8)
 _own = threading.local()
 
 
@@ -63,7 +63,11 @@ def _aligned(shape: tuple[int, ...], kind: Any) -> Array:
     return room[skip : skip + size].view(kind).reshape(shape)
 
 
-def _room(name: str, columns: int, mode: int) -> tuple[Array, Array]:
+def _place(array: Array | None) -> int | None:
+    return None if array is None else array.__array_interface__["data"][0]
+
+
+def _room(name: str, columns: int, mode: int) -> tuple[Array | None, Array | None]:
     """What a kernel works in: `line` and `maps`. A thread keeps that of ssim, which is large and always the same."""
     if name == "gmsd":
         count = ((columns if mode == PLAIN else columns // 3) + 1) // 2
@@ -71,7 +75,7 @@ def _room(name: str, columns: int, mode: int) -> tuple[Array, Array]:
     if name.startswith("double"):
         return _aligned((2, LINE), np.float64), _aligned((4, MAP), np.float64)
     if name not in ("ssim", "terms", "terms_float"):
-        return _NOTHING, _NOTHING
+        return None, None
     if not hasattr(_own, "room"):
         _own.room = _aligned((2, LINE), np.float32), _aligned((4, MAP), np.float32)
     kept: tuple[Array, Array] = _own.room
@@ -92,14 +96,12 @@ class _Job:
 
     def part(self, first: int, last: int) -> list[float]:
         """What the kernel finds in a range."""
-        out, (line, maps) = np.zeros(3), _room(self.name, self.columns, self.mode)
-        rows, marks = self.x.size // self.columns, None if self.marks is None else self.marks.ctypes.data
+        out, (line, maps) = (ctypes.c_double * 3)(), _room(self.name, self.columns, self.mode)
         machine.kernel(self.name)(
-            self.x.ctypes.data, self.y.ctypes.data, rows, self.columns, self.mode, self.step, marks,
-            line.ctypes.data, maps.ctypes.data, out.ctypes.data, first, last,
+            _place(self.x), _place(self.y), self.x.size // self.columns, self.columns, self.mode, self.step,
+            _place(self.marks), _place(line), _place(maps), ctypes.addressof(out), first, last,
         )  # fmt: skip
-        found: list[float] = out.tolist()
-        return found
+        return list(out)
 
 
 def _run(job: _Job, units: int, threads: int) -> list[list[float]]:

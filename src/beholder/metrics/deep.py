@@ -46,7 +46,8 @@ def _network(device: str) -> Any:
     needs="image",
     min_size=32,
     paper="Beholder's own CNN, EfficientNet-Lite0 (Tan and Le 2019, doi:10.48550/arXiv.1905.11946) fitted to the "
-    "opinion scores of BIQ2021 (Ahmed and Asif 2022, doi:10.1117/1.JEI.31.5.053010)",
+    "opinion scores of BIQ2021 (Ahmed and Asif 2022, doi:10.1117/1.JEI.31.5.053010) and to KADID-10k's mean opinions of "
+    "distortions (Lin et al. 2019, doi:10.1109/QoMEX.2019.8743252)",
     presets={"native": {"native": True}},
     verified=("",),
     assess=assess,
