@@ -73,7 +73,7 @@ def contestants() -> list[Contestant]:
             lambda x, y: piq.ssim(x, y, data_range=255, downsample=False),
         ),
         Contestant(
-            "ssim", "torchmetrics", "ssim", f"{same}; float32", tensor,
+            "ssim", "torchmetrics", "ssim", "Gaussian 11x11, but the mean takes in a reflected border; float32", tensor,
             lambda x, y: structural_similarity_index_measure(x.float(), y.float(), data_range=255.0),
         ),
         Contestant("ssim", "frame-analytics", "ssim", same, tensor, lambda x, y: fa.ssim(x, y, data_range=255.0)),

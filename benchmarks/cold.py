@@ -12,6 +12,7 @@ from pathlib import Path
 from common import HERE, interleave, photograph, run, save, spread, wait_for_quiet
 from PIL import Image
 
+PATIENCE = 10.0
 FIRST = """
 import time
 start = time.perf_counter()
@@ -38,7 +39,7 @@ def several(code: str, rounds: int, cache: Path | None) -> dict[str, dict[str, f
     found = []
     with tempfile.TemporaryDirectory(prefix="cache-") as name:
         for number in range(rounds):
-            wait_for_quiet()
+            wait_for_quiet(longest=PATIENCE)
             found.append(child(code, cache or Path(name) / str(number)))
     call, imports, process = zip(*found, strict=True)
     return {"call": spread(list(call)), "import_and_call": spread(list(imports)), "process": spread(list(process))}
@@ -68,7 +69,12 @@ def one_photograph(rounds: int) -> dict[str, dict[str, float]]:
             "beholder score other.jpg -r photo.jpg": [program, "score", str(other), "-r", str(photo)],
             "beholder --version": [program, "--version"],
         }
-        return interleave({k: functools.partial(run, c) for k, c in calls.items()}, rounds, 60, before=wait_for_quiet)
+        return interleave(
+            {k: functools.partial(run, c) for k, c in calls.items()},
+            rounds,
+            60,
+            before=functools.partial(wait_for_quiet, longest=PATIENCE),
+        )
 
 
 def installed() -> dict[str, float]:

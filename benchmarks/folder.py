@@ -57,15 +57,10 @@ def beholder(folder: Path, metrics: str) -> Callable[[], object]:
     return functools.partial(run, [*command, "-m", metrics, "-o", str(out), "--quiet"])
 
 
-def cnn(folder: Path) -> Callable[[], object]:
-    command = [
-        str(Path(sys.executable).parent / "beholder"),
-        "score",
-        str(folder / "dist"),
-        "-o",
-        str(folder / "c.csv"),
-    ]
-    return functools.partial(run, [*command, "--quiet"])
+def cnn(folder: Path, count: int) -> Callable[[], object]:
+    pictures = [str(path) for path in sorted((folder / "dist").iterdir())[:count]]
+    program = str(Path(sys.executable).parent / "beholder")
+    return functools.partial(run, [program, "score", *pictures, "-o", str(folder / "cnn.csv"), "--quiet"])
 
 
 def peer(folder: Path, library: str, decoder: str, metrics: str, pool: str, count: int) -> Callable[[], object]:

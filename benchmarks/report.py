@@ -42,15 +42,21 @@ The first call ever compiles the kernels; they are kept on disk for later proces
 """
 
 
+WORDS = ("Library", "Program", "Computes", "Call (1920x1080)", "Command, one megapixel, later process")
+
+
 def load(name: str) -> dict[str, Any]:
     """A part of the results."""
     return json.loads((RESULTS / f"{name}.json").read_text())
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A Markdown table, numbers to the right but for the first column."""
+    """A Markdown table, words to the left, numbers to the right."""
     header = list(header)
-    lines = ["| " + " | ".join(header) + " |", "|" + "|".join([" --- ", *[" ---: "] * (len(header) - 1)]) + "|"]
+    lines = [
+        "| " + " | ".join(header) + " |",
+        "|" + "|".join([" --- " if h in WORDS else " ---: " for h in header]) + "|",
+    ]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
 
 

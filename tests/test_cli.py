@@ -73,12 +73,13 @@ def test_pairs_thresholds_and_exit_statuses(samples: Path, tmp_path: Path) -> No
         (["score", ".", "--min", "beholder"], "NAME=VALUE"),
         (["score", ".", "--min", "beholder=much"], "NAME=VALUE"),
         (["score", ".", "--min", "ssim=1"], "not measured"),
+        (["score", ".", "--min", "beholder=nan"], "nothing can miss"),
         (["score", "."], "no pictures in the folder"),
         (["score", "x.png", "-o", "out.xlsx"], "must end in"),
         (["score", "x.png", "-o", "no/such/out.csv"], "does not exist"),
         (["score", "x.png", "--workers", "0"], "--workers"),
         (["score"], "Missing argument"),
-        (["metrics", "--needs", "nothing"], "reference or image"),
+        (["metrics", "--needs", "nothing"], "'reference' or 'image'"),
         (["nonsense"], "No such command"),
     ],
 )
@@ -216,10 +217,36 @@ def test_an_output_that_cannot_be_written_is_said_at_once(samples: Path, tmp_pat
 
 
 def test_a_reader_that_leaves_is_no_failure(samples: Path) -> None:
-    shell = f"{sys.executable} -m beholder score {samples} | head -1"
+    shell = f"({sys.executable} -m beholder score {samples}; echo $? >&2) | head -1"
     done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.startswith("image,")
-    assert done.stderr == ""
+    assert done.stderr == "0\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+@pytest.mark.parametrize("options", [[], ["--table"]])
+def test_a_full_standard_output_is_told(samples: Path, options: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [*COMMAND, "score", str(samples / "originals" / "camera.jpg"), *options]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert "No space left" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 2
+
+
+def test_the_stricter_of_two_thresholds_counts(samples: Path) -> None:
+    picture = samples / "originals" / "coffee.jpg"
+    assert run("score", picture, "--min", "beholder=95", "--min", "beholder=5").returncode == 1
+
+
+def test_a_picture_is_never_written_over(samples: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "a.csv"
+    picture.write_bytes((samples / "originals" / "coffee.jpg").read_bytes())
+    for arguments in ([picture], [samples / "originals" / "coffee.jpg", "-r", picture]):
+        done = run("score", *arguments, "-o", picture)
+        assert done.returncode == 2
+        assert "is one of the pictures" in done.stderr
+    assert picture.stat().st_size > 10_000
 
 
 def test_the_cards_are_listed(tmp_path: Path) -> None:

@@ -35,8 +35,8 @@ def test_patterns_lists_and_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert list(expand([tmp_path / "x" / "[b].png"])) == [str(tmp_path / "x" / "[b].png")]
     assert list(expand([tmp_path / "list.txt"])) == [f"{tmp_path}/x/a1.png", f"{tmp_path}/x/gone.png", "/abs.png"]
     assert list(expand(["gone.png", "also gone.png"])) == ["gone.png", "also gone.png"]
-    monkeypatch.setattr("sys.stdin", io.StringIO("one.png\ntwo two.png\n"))
-    assert list(expand(["-"])) == ["one.png", "two two.png"]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xef\xbb\xbfone.png\r\ntwo two.png\nbad\xff.png\n")))
+    assert list(expand(["-"])) == ["one.png", "two two.png", os.fsdecode(b"bad\xff.png")]
 
 
 def test_nothing_found_is_an_error_that_says_where(tmp_path: Path) -> None:
@@ -49,6 +49,39 @@ def test_nothing_found_is_an_error_that_says_where(tmp_path: Path) -> None:
         list(expand([tmp_path / "none.txt"]))
     with pytest.raises(InputError, match="no pictures in the folder of references"):
         partners(tmp_path)
+    (tmp_path / "empty.txt").write_text("# nothing\n")
+    with pytest.raises(InputError, match="names no pictures"):
+        list(expand([tmp_path / "empty.txt"]))
+    (tmp_path / "wide.txt").write_text("a.png\n", encoding="utf-16")
+    with pytest.raises(ReadError, match="UTF-16"):
+        list(expand([tmp_path / "wide.txt"]))
+    with pytest.raises(InputError, match="is empty"):
+        list(expand([""]))
+    with pytest.raises(InputError, match="does not exist"):
+        partners(tmp_path / "gone.png")
+
+
+def test_names_that_look_like_patterns_or_cannot_be_looked_at_are_taken_as_they_are(tmp_path: Path) -> None:
+    touch(tmp_path, "g[1]/a.png", "g[1]/b.png")
+    assert names(expand([f"{tmp_path}/g[1]/*.png"]), tmp_path) == ["g[1]/a.png", "g[1]/b.png"]
+    assert names(expand([f"{tmp_path}/g[1]/gone[2].png"]), tmp_path) == ["g[1]/gone[2].png"]
+    assert list(expand(["x" * 300 + ".png"])) == ["x" * 300 + ".png"]
+
+
+def test_a_picture_never_gets_the_reference_of_another_subfolder(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a/1.jpg", "in/b/1.jpg", "ref/a/1.png")
+    find = partners(tmp_path / "ref", [tmp_path / "in"])
+    assert find(str(tmp_path / "in/a/1.jpg")) == str(tmp_path / "ref/a/1.png")
+    with pytest.raises(PairError, match="another subfolder"):
+        find(str(tmp_path / "in/b/1.jpg"))
+    touch(tmp_path, "flat/1.png")
+    flat = partners(tmp_path / "flat", [tmp_path / "in"])
+    assert flat(str(tmp_path / "in/b/1.jpg")) == str(tmp_path / "flat/1.png")
+
+
+def test_the_unicode_form_of_a_name_does_not_part_a_pair(tmp_path: Path) -> None:
+    touch(tmp_path, "ref/e\u0301.png")
+    assert partners(tmp_path / "ref")("\u00e9.jpg").endswith("e\u0301.png")
 
 
 def test_natural_order_is_total_and_stable() -> None:
@@ -80,13 +113,23 @@ def test_the_same_place_decides_between_equal_stems(tmp_path: Path) -> None:
 
 
 def test_one_file_is_the_reference_of_all(tmp_path: Path) -> None:
-    assert partners("ref.png")("anything.jpg") == "ref.png"
+    assert partners(__file__)("anything.jpg") == __file__
 
 
 def test_an_unlistable_folder_is_a_typed_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def deny(_: object) -> None:
         raise PermissionError(13, "Permission denied", str(tmp_path))
 
+    touch(tmp_path, "a/1.png", "b/2.png")
+    scan = os.scandir
+
+    def deny_one(path: str) -> object:
+        if str(path).endswith("b"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", deny_one)
+    assert names(expand([tmp_path]), tmp_path) == ["a/1.png", "b"]
     monkeypatch.setattr(os, "scandir", deny)
     with pytest.raises(ReadError, match="Permission denied"):
         list(expand([tmp_path]))

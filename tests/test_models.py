@@ -11,7 +11,7 @@ import pytest
 
 import beholder as bh
 from beholder.errors import ModelError
-from beholder.models import files, runtime
+from beholder.models import files, runtime, viewing
 from beholder.models.runtime import Assessor, assessor, mirror_to, reduce_to_view, tiles
 
 OTHER_TILING = 0.5
@@ -36,8 +36,8 @@ def test_three_files_carry_one_header() -> None:
     assert header["interval"]["level"] == 0.9
     rule = header["size_rule"]
     assert (rule["viewing_area"], rule["min_side"], rule["cell"]) == (
-        runtime.VIEWING_AREA,
-        runtime.MIN_SIDE,
+        viewing.VIEWING_AREA,
+        viewing.MIN_SIDE,
         runtime.CELL,
     )
 
@@ -91,11 +91,31 @@ def test_mirroring_keeps_what_is_there() -> None:
 def test_the_viewing_size_keeps_shape_and_content() -> None:
     rows = np.linspace(0, 1, 3000, dtype=np.float32)[None, :, None]
     seen = reduce_to_view(np.broadcast_to(rows, (3, 3000, 1500)).copy())
-    assert seen.shape[1] * seen.shape[2] <= runtime.VIEWING_AREA
+    assert seen.shape[1] * seen.shape[2] <= viewing.VIEWING_AREA
     assert seen.shape[1] / seen.shape[2] == pytest.approx(2, rel=0.01)
     assert np.abs(seen[0, :, 0] - np.linspace(0, 1, seen.shape[1])).max() < 0.002
-    small = np.zeros((3, 1024, 1024), np.float32)
-    assert reduce_to_view(small) is small
+    small = np.random.default_rng(0).random((3, 1024, 1024), dtype=np.float32)
+    assert (reduce_to_view(small) == small).all()
+
+
+def test_a_thin_picture_costs_no_more_than_others() -> None:
+    assert viewing.viewing_size(32, 5000) == (32, 5000)
+    height, width = viewing.viewing_size(40, 10_000)
+    assert (height, width) == (32, 8192)
+    for thin in ((32, 600_000), (9000, 32)):
+        with pytest.raises(bh.SizeError, match="cut it into pieces"):
+            viewing.viewing_size(*thin)
+    assert bh.score(np.zeros((32, 9000), np.uint8), metrics="beholder:native")["beholder:native"].value >= 0
+
+
+def test_integers_and_floats_score_alike(samples: Path) -> None:
+    native = bh.read_image(samples / "originals" / "coffee.jpg").native
+    values = [
+        bh.score(picture, layout="HWC", metrics=["beholder", "beholder:native"])
+        for picture in (native, native.astype(np.uint16) * 257, native.astype(np.float32) / 255)
+    ]
+    for name in ("beholder", "beholder:native"):
+        assert [v[name].value for v in values] == pytest.approx([values[0][name].value] * 3, abs=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,21 @@ def test_wrong_metrics_raise_before_any_work(metrics: Any, error: type[Exception
         bh.score_many(images(), metrics=metrics)
 
 
+def test_wrong_use_of_the_api_is_told(samples: Path) -> None:
+    path = str(samples / "originals" / "coffee.jpg")
+    for call in (
+        lambda: bh.score_many(path),
+        lambda: bh.score_many([path], workers=0),
+        lambda: bh.score(path, threads=-1),
+        lambda: bh.score(path, metrics=[3]),
+        lambda: bh.score(None),
+        lambda: bh.metric(None),
+        lambda: bh.list_metrics("x"),
+    ):
+        with pytest.raises(bh.InputError):
+            call()
+
+
 def test_rows_come_in_order_with_errors_as_rows(make_picture: Make, tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("not a picture")
     (tmp_path / "empty.jpg").touch()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +19,7 @@ import typer
 from beholder.errors import BeholderError, InputError, MissingExtraError, OutputError
 from beholder.version import __version__
 
-MISSED, USAGE, FAILED, INTERRUPTED = 1, 2, 3, 130
+MISSED, USAGE, FAILED, INTERNAL, INTERRUPTED = 1, 2, 3, 70, 130
 
 app = typer.Typer(
     name="beholder",
@@ -90,7 +93,7 @@ def score(
     from beholder.scoring import choose, columns_of, score_many
 
     measures = choose(metrics, paired=reference is not None)
-    limits = {"min": _limits(least or [], measures), "max": _limits(most or [], measures)}
+    limits = {"min": _limits(least or [], measures, max), "max": _limits(most or [], measures, min)}
     find = partners(reference, inputs) if reference is not None else None
     images: Sequence[str] = list(expand(inputs))
     names = list(measures)
@@ -110,16 +113,53 @@ def score(
         yield from tally.watch(_progress(produced, len(images), skip, quiet=quiet or output is None))
 
     if output is not None:
+        _keep_apart(output, [*images, reference])
         _to_file(output, columns, meta, rows, images, tally, restart=restart)
-    elif table or sys.stdout.isatty():
-        from beholder.reporting import print_table
-
-        print_table(rows(), columns, meta)
     else:
-        from beholder.reporting import write_csv_stream
-
-        write_csv_stream(rows(), columns)
+        _to_stdout(columns, meta, rows, table=table)
     raise typer.Exit(tally.status(quiet=quiet))
+
+
+def _keep_apart(output: Path, pictures: Sequence[str | None]) -> None:
+    """Refuse to write over one of the pictures."""
+    if not output.exists():
+        return
+    there = output.stat()
+    for picture in pictures:
+        try:
+            same = picture is not None and os.path.samestat(there, os.stat(picture))  # noqa: PTH116  # never raises a surprise
+        except (OSError, ValueError):
+            continue
+        if same:
+            raise OutputError(f"the output {str(output)!r} is one of the pictures; choose another name")
+
+
+def _to_stdout(columns: Sequence[str], meta: Mapping[str, Any], rows: Any, *, table: bool) -> None:
+    from beholder.reporting import print_table, write_csv_stream
+
+    with _stdout() as stream:
+        if table or stream.isatty():
+            print_table(rows(), columns, meta)
+        else:
+            write_csv_stream(rows(), columns)
+        stream.flush()
+
+
+@contextmanager
+def _stdout() -> Iterator[Any]:
+    """Standard output, whose failures are told: a reader that leaves ends the work, a full disk is an error."""
+    if sys.stdout is None:
+        raise OutputError("standard output is closed; open it, or write to a file with -o")
+    try:
+        yield sys.stdout
+    except BeholderError:
+        raise
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit from None
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OutputError(f"cannot write to standard output: {error.strerror}; make room or use -o") from error
 
 
 def _to_file(
@@ -167,8 +207,8 @@ class _Tally:
         if row["error"]:
             self.errors += 1
             return
-        low = any(row[n] < v for n, v in self.limits["min"].items())
-        high = any(row[n] > v for n, v in self.limits["max"].items())
+        low = any(not row[n] >= v for n, v in self.limits["min"].items())
+        high = any(not row[n] <= v for n, v in self.limits["max"].items())
         self.missed += low or high
 
     def watch(self, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -184,12 +224,12 @@ class _Tally:
         return FAILED if self.errors else MISSED if self.missed else 0
 
 
-def _limits(given: Sequence[str], measures: Mapping[str, Any]) -> dict[str, float]:
-    """Thresholds by the names under which their metrics were asked for."""
+def _limits(given: Sequence[str], measures: Mapping[str, Any], strict: Callable[..., float]) -> dict[str, float]:
+    """Thresholds by the names under which their metrics were asked for; of several for one, `strict` tells which."""
     from beholder.metrics import metric
 
     columns = {measure.name: name for name, measure in measures.items()}
-    limits = {}
+    limits: dict[str, float] = {}
     for text in given:
         name, _, value = text.partition("=")
         try:
@@ -199,7 +239,9 @@ def _limits(given: Sequence[str], measures: Mapping[str, Any]) -> dict[str, floa
         column = name if name in measures else columns.get(metric(name).name)
         if column is None:
             raise InputError(f"the threshold {text!r} names a metric that is not measured; add it to -m")
-        limits[column] = limit
+        if math.isnan(limit):
+            raise InputError(f"a threshold is a number, got {text!r}, which nothing can miss; pass NAME=VALUE")
+        limits[column] = strict(limit, limits.get(column, limit))
     return limits
 
 
@@ -255,8 +297,6 @@ def metrics(
     """List the metrics: name, kind, orientation, range, unit, presets, verified or not, paper."""
     from beholder.metrics import list_metrics
 
-    if needs not in (None, "reference", "image"):
-        raise InputError(f"--needs takes reference or image, got {needs!r}")
     cards = list_metrics(needs)  # type: ignore[arg-type]  # checked above
     if as_json:
         from beholder.reporting.rows import to_json
@@ -314,15 +354,15 @@ def main() -> None:
         app(standalone_mode=True)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:  # the reader of stdout has left: nothing more to say to it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except (InputError, OutputError, MissingExtraError) as error:
         typer.echo(f"beholder: {error}", err=True)
         sys.exit(USAGE)
     except BeholderError as error:
         typer.echo(f"beholder: {type(error).__name__}: {error}", err=True)
         sys.exit(FAILED)
+    except Exception:  # noqa: BLE001  # Python's own status would be 1, which says that a threshold was missed
+        traceback.print_exc()
+        sys.exit(INTERNAL)
 
 
 if __name__ == "__main__":

@@ -65,7 +65,9 @@ def choose(metrics: Sequence[str] | str | None, *, paired: bool) -> dict[str, Me
     """
     if metrics is None:
         metrics = ("psnr", "ssim") if paired else ("beholder",)
-    names = [n.strip() for n in (metrics.split(",") if isinstance(metrics, str) else metrics) if n.strip()]
+    given = metrics.split(",") if isinstance(metrics, str) else metrics
+    names = [n.strip() if isinstance(n, str) else n for n in given]
+    names = [n for n in names if n != ""]
     if not names:
         raise InputError("no metric is named; pass one such as 'beholder' or 'ssim', or none for the default")
     measures = {name: Measure(name) for name in names}
@@ -101,10 +103,11 @@ def score(
     how many to use, default all processors. Raises the typed errors of `beholder.errors`.
     """
     measures = choose(metrics, paired=reference is not None)
-    pictures = [
-        read_image(source, layout=layout, data_range=data_range) for source in (image, reference) if source is not None
-    ]
-    return _measure(pictures[0], pictures[1] if len(pictures) == 2 else None, measures, threads or processors())
+    if threads is not None and threads < 1:
+        raise InputError(f"threads must be at least 1, got {threads!r}; leave it out for all processors")
+    read = functools.partial(read_image, layout=layout, data_range=data_range)
+    other = None if reference is None else read(reference)
+    return _measure(read(image), other, measures, threads or processors())
 
 
 def score_many(
@@ -123,6 +126,10 @@ def score_many(
     grow with the number of pictures. Raises UnknownMetricError and InputError for wrong metrics only.
     """
     measures = choose(metrics, paired=references is not None)
+    if isinstance(images, (str, bytes, os.PathLike)):
+        raise InputError(f"score_many takes many pictures, got {images!r} alone; use score, or put it into a list")
+    if workers is not None and workers < 1:
+        raise InputError(f"workers must be at least 1, got {workers!r}; leave it out for one per processor")
     return _stream(images, references, measures, workers or processors(), layout, data_range)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from beholder.errors import InputError
 from beholder.metrics import deep, gradient, pixel, structure
 from beholder.metrics.measure import Measure
 from beholder.metrics.registry import CARDS, Assessment, Metric, Needs, Score
@@ -32,5 +33,7 @@ def metric(name: str) -> Measure:
 
 def list_metrics(needs: Needs | None = None) -> list[Metric]:
     """The cards of all metrics by name, or of those that need "reference" or only an "image"."""
+    if needs not in (None, "reference", "image"):
+        raise InputError(f"needs is 'reference' or 'image', got {needs!r}; leave it out for all metrics")
     cards: Iterable[Metric] = sorted(CARDS.values(), key=lambda c: c.name)
     return [c for c in cards if needs in (None, c.needs)]

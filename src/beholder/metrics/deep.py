@@ -14,10 +14,8 @@ def word_of(value: float) -> str:
     return WORDS[min(int(value // 20), 4)]
 
 
-def assess(image: Array, *, threads: int = 1, native: bool = False) -> list[Assessment]:
-    """Score, 90 % interval, word and flags of every picture; (N, C, H, W) NumPy floats in [0, 1]."""
-    import numpy as np
-
+def assess(image: Array, *, full_scale: float = 1.0, threads: int = 1, native: bool = False) -> list[Assessment]:
+    """Score, 90 % interval, word and flags of every picture; (N, C, H, W) in [0, full_scale]."""
     from beholder.models.runtime import assessor
 
     if is_torch(image):
@@ -25,7 +23,7 @@ def assess(image: Array, *, threads: int = 1, native: bool = False) -> list[Asse
     model = assessor("beholder", threads)
     found = []
     for picture in image:
-        o = model.assess(np.asarray(picture, dtype=np.float32), native=native)
+        o = model.assess(picture, full_scale=full_scale, native=native)
         flags = () if o.in_domain else ("out_of_domain",)
         found.append(Assessment(o.value, o.low, o.high, word_of(o.value), flags, model.weights))
     return found
@@ -46,8 +44,8 @@ def _network(device: str) -> Any:
     needs="image",
     min_size=32,
     paper="Beholder's own CNN, EfficientNet-Lite0 (Tan and Le 2019, doi:10.48550/arXiv.1905.11946) fitted to the "
-    "opinion scores of BIQ2021 (Ahmed and Asif 2022, doi:10.1117/1.JEI.31.5.053010) and to KADID-10k's mean opinions of "
-    "distortions (Lin et al. 2019, doi:10.1109/QoMEX.2019.8743252)",
+    "opinion scores of BIQ2021 (Ahmed and Asif 2022, doi:10.1117/1.JEI.31.5.053010) and to KADID-10k's mean opinions "
+    "of distortions (Lin et al. 2019, doi:10.1109/QoMEX.2019.8743252)",
     presets={"native": {"native": True}},
     verified=("",),
     assess=assess,

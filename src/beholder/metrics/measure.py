@@ -81,7 +81,11 @@ class Measure:
             values = self(image, reference, threads=threads)
             return [Score(name, float(v), preset, **fixed) for v in values]
         self.check(image, reference)
-        found = self.card.assess(to_unit(image, None, name), threads=threads or processors(), **self.settings)
+        full_scale = FULL_SCALE.get(dtype_name(image), 1)
+        if full_scale == 1:  # integers are converted by parts, to save memory
+            image = to_unit(image, None, name)
+        more = {"full_scale": full_scale, "threads": threads or processors()}
+        found = self.card.assess(image, **more, **self.settings)
         return [
             Score(name, a.value, preset, low=a.low, high=a.high, word=a.word, weights=a.weights, flags=a.flags, **fixed)
             for a in found

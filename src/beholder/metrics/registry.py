@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -90,6 +91,9 @@ class Metric:
         """Full reference or no reference, in words."""
         return "full reference" if self.needs == "reference" else "no reference"
 
+    def __reduce__(self) -> tuple[Callable[[str], Metric], tuple[str]]:
+        return card_of, (self.name,)
+
 
 CARDS: dict[str, Metric] = {}
 _ALIASES: dict[str, str] = {}
@@ -142,6 +146,12 @@ def metric(
     return register
 
 
+def card_of(name: str) -> Metric:
+    """The card of a metric by its canonical name, in any process."""
+    importlib.import_module("beholder.metrics")  # fills the registry
+    return CARDS[name]
+
+
 def normalise(name: str) -> str:
     """The canonical spelling of a metric's name without its preset: lower case, underscores, aliases resolved."""
     key = name.strip().lower().replace("-", "_").replace(" ", "_")
@@ -153,6 +163,8 @@ def find(name: str) -> tuple[Metric, str]:
 
     Raises UnknownMetricError that suggests the nearest name or lists the presets.
     """
+    if not isinstance(name, str):
+        raise UnknownMetricError(f"a metric is named by a string such as 'ssim', got {type(name).__name__}")
     base, _, preset = name.partition(":")
     card = CARDS.get(normalise(base))
     if card is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +13,11 @@ from numpy.typing import NDArray
 
 from beholder.errors import ModelError
 from beholder.models.files import KEY, parse_header, shipped
+from beholder.models.viewing import MIN_SIDE, viewing_size
 
 FloatArray = NDArray[np.float32]
+Samples = NDArray[Any]
 
-VIEWING_AREA = 1 << 20
-"""Pixels that a larger picture is reduced to before the default preset looks at it: as on a screen."""
-MIN_SIDE = 128
-"""Smaller pictures are continued by mirroring up to this side, which keeps their local statistics."""
 CELL = 64
 """Tiles lie on a grid of this many pixels, the deepest cell of the network at half size."""
 _EVERYTHING = np.array([0, 0, 1 << 24, 1 << 24], dtype=np.int64)
@@ -59,20 +56,22 @@ class Assessor:
         self.header = parse_header(self._head.get_modelmeta().custom_metadata_map.get(KEY), head.name)
         self.weights = weights_hash(name)
 
-    def assess(self, image: FloatArray, *, native: bool = False, tile: int = 768, margin: int = 256) -> Opinion:
+    def assess(
+        self, image: Samples, *, full_scale: float = 1.0, native: bool = False, tile: int = 768, margin: int = 256
+    ) -> Opinion:
         """Judge one picture.
 
-        image: (C, H, W) sRGB in [0, 1], C 1 or 3. native: at 100 % by tiles of `tile` pixels (a multiple of 64) with
-        `margin` pixels around each; else as a viewer sees it, reduced to about one megapixel where it is larger.
+        image: (C, H, W) sRGB, C 1 or 3, in [0, full_scale]. native: at 100 % by tiles of `tile` pixels (a multiple of
+        64) with `margin` pixels around each; else as a viewer sees it, reduced to about one megapixel where it is
+        larger. Raises SizeError for a picture that is too thin to be seen.
         """
-        if image.shape[0] == 1:
-            image = np.repeat(image, 3, axis=0)
         if not native:
-            image = reduce_to_view(image)
+            image, full_scale = reduce_to_view(image, full_scale), 1.0
         image = mirror_to(image, MIN_SIDE)
         sums = counts = 0.0
         for part in tiles(image.shape[1:], tile, margin) if native else (_whole(image),):
-            crop = np.ascontiguousarray(image[None, :, part.rows, part.columns])
+            crop = np.empty((1, 3, *image[0, part.rows, part.columns].shape), np.float32)
+            np.divide(image[:, part.rows, part.columns], full_scale, out=crop[0], casting="unsafe")
             tile_sums, tile_counts = self._body.run(None, {"image": crop, "inner": part.inner})
             sums, counts = sums + tile_sums.astype(np.float64), counts + tile_counts.astype(np.float64)
         score, distance = self._head.run(
@@ -107,24 +106,25 @@ def assessor(name: str = "beholder", threads: int = 1) -> Assessor:
     return Assessor(name, threads)
 
 
-def reduce_to_view(image: FloatArray, area: int = VIEWING_AREA) -> FloatArray:
-    """Reduce a picture to at most `area` pixels, keeping its shape, by an antialiased bicubic filter.
+def reduce_to_view(image: Samples, full_scale: float = 1.0) -> FloatArray:
+    """A picture at its viewing size, reduced by an antialiased bicubic filter, plane by plane to save memory.
 
-    image: (C, H, W) in [0, 1]; a picture that is small enough comes back as it is.
+    image: (C, H, W) in [0, full_scale]. Returns float32 in [0, 1]. Raises SizeError for too thin a picture.
     """
-    _, height, width = image.shape
-    if height * width <= area:
-        return image
-    from PIL import Image
+    height, width = viewing_size(*image.shape[1:])
+    seen = np.empty((image.shape[0], height, width), np.float32)
+    for plane, target in zip(image, seen, strict=True):
+        unit = np.divide(plane, full_scale, dtype=np.float32, casting="unsafe")
+        if unit.shape != target.shape:
+            from PIL import Image
 
-    factor = math.sqrt(area / (height * width))
-    size = (max(1, math.floor(width * factor)), max(1, math.floor(height * factor)))
-    planes = [np.asarray(Image.fromarray(p).resize(size, Image.Resampling.BICUBIC)) for p in image]
-    reduced: FloatArray = np.clip(np.stack(planes), 0, 1, dtype=np.float32)
-    return reduced
+            unit = np.asarray(Image.fromarray(unit).resize((width, height), Image.Resampling.BICUBIC))
+            unit = np.clip(unit, 0, 1)
+        target[:] = unit
+    return seen
 
 
-def mirror_to(image: FloatArray, side: int) -> FloatArray:
+def mirror_to(image: Samples, side: int) -> Samples:
     """Continue a picture by mirroring to at least `side` pixels in both directions; (C, H, W)."""
     _, height, width = image.shape
     if height >= side and width >= side:
@@ -151,7 +151,7 @@ def _spans(length: int, tile: int, margin: int) -> Iterator[tuple[int, slice, in
         yield first, slice(begin, end), (1 << 24) if last else first + tile // CELL
 
 
-def _whole(image: FloatArray) -> Tile:
+def _whole(image: Samples) -> Tile:
     return Tile(slice(0, image.shape[1]), slice(0, image.shape[2]), _EVERYTHING)
 
 

@@ -93,6 +93,8 @@ class RowFile:
             raise OutputError(f"the folder {str(parent)!r} of the output does not exist; create it first")
         if self.path.is_dir():
             raise OutputError(f"expected a file to write, got the folder {str(self.path)!r}; add a file name")
+        if self.path.exists() and not self.path.is_file():
+            raise OutputError(f"{str(self.path)!r} is not a plain file; choose another name for the output")
         if self.path.exists():
             writable = self.path.stat().st_mode & 0o222  # asked of the mode as well: root may write everything
             if not (writable and os.access(self.path, os.W_OK)):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from beholder.arrays import pad_mirror
 from beholder.models.assessors.beholder import Beholder
 from beholder.models.files import load_model, shipped
+from beholder.models.viewing import viewing_size
 
 
 class Viewer(nn.Module):
@@ -25,9 +24,8 @@ class Viewer(nn.Module):
         """Scores (N,); native: at 100 %, whatever the size."""
         image = image.expand(-1, 3, -1, -1)
         height, width = image.shape[-2:]
-        if not native and height * width > self.viewing_area:
-            factor = math.sqrt(self.viewing_area / (height * width))
-            size = (max(1, math.floor(height * factor)), max(1, math.floor(width * factor)))
+        size = (height, width) if native else viewing_size(height, width, self.viewing_area, self.min_side)
+        if size != (height, width):
             image = F.interpolate(image, size, mode="bicubic", antialias=True).clamp(0, 1)
             height, width = size
         down, right = max(0, self.min_side - height), max(0, self.min_side - width)
