@@ -60,8 +60,9 @@ def card(header: dict[str, Any], found: dict[str, Any]) -> str:
     coverage = found["coverage"]
     return f"""# Model card: `beholder`
 
-What it is: {header["architecture"]}. Files: `beholder.onnx` and `beholder.head.onnx` (what `beholder score` runs),
-`beholder.safetensors` (the PyTorch twin, for gradients). Weights hash `{weights_hash("beholder")}`, code version
+What it is: {header["architecture"]}.
+Files: `beholder.safetensors` (weights and header; PyTorch reads it for gradients), `beholder.onnx` and
+`beholder.head.onnx` (graphs for ONNX Runtime that point into the same weights). Weights hash `{weights_hash("beholder")}`, code version
 {header["code_version"]}, licence {header["licence"]}. Made by `scripts/train_beholder.py`, judged by
 `scripts/evaluate_beholder.py`; every fact below stands in the files' header.
 

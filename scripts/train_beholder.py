@@ -38,7 +38,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from beholder.image import read_image
 from beholder.models.assessors.beholder import WHOLE, Beholder, Pooled
-from beholder.models.files import FORMAT, KEY, save_model
+from beholder.models.files import save_model
 from beholder.version import __version__
 
 log = logging.getLogger("train")
@@ -351,14 +351,36 @@ def domain(model: Beholder, features: Tensor, quantile: float) -> dict[str, floa
     return {"limit": round(float(np.quantile(distance, quantile)), 3), "quantile": quantile}
 
 
+def share(model: onnx.ModelProto, weights: Path) -> onnx.ModelProto:
+    """Let a graph's tensors point into the safetensors file that holds the same bytes, so that they are stored once."""
+    raw = weights.read_bytes()
+    start = 8 + int.from_bytes(raw[:8], "little")
+    layout = json.loads(raw[8:start])
+    places = {}
+    for name, entry in layout.items():
+        if name != "__metadata__":
+            first, last = (start + offset for offset in entry["data_offsets"])
+            places[raw[first:last]] = (first, last - first)
+    for tensor in model.graph.initializer:
+        place = places.get(tensor.raw_data)
+        if place is None or len(tensor.raw_data) < 64:
+            continue
+        tensor.ClearField("raw_data")
+        tensor.data_location = TensorProto.EXTERNAL
+        for key, value in zip(("location", "offset", "length"), (weights.name, *place), strict=True):
+            entry = tensor.external_data.add()
+            entry.key, entry.value = key, str(value)
+    return model
+
+
 def save(model: Beholder, body: bytes, head: bytes, header: dict[str, Any], out: Path) -> None:
-    """Write the three shipped files with one header."""
+    """Write the three shipped files: the weights with their header, and two graphs that point into them."""
     out.mkdir(parents=True, exist_ok=True)
+    weights = out / "beholder.safetensors"
+    save_model(weights, model.state_dict(), header)
+    weights.chmod(0o644)
     for name, data in (("beholder.onnx", body), ("beholder.head.onnx", head)):
-        proto = onnx.load_model_from_string(data)
-        helper.set_model_props(proto, {KEY: json.dumps({**header, "format": FORMAT}, sort_keys=True)})
-        onnx.save_model(proto, out / name)
-    save_model(out / "beholder.safetensors", model.state_dict(), header)
+        (out / name).write_bytes(share(onnx.load_model_from_string(data), weights).SerializeToString())
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ def enlarged(samples: Path, factor: int, name: str = "coffee") -> Any:
     return np.clip(zoom(picture(samples, name), (1, factor, factor), order=3), 0, 1).astype(np.float32)
 
 
-def test_three_files_carry_one_header() -> None:
+def test_the_header_says_what_the_model_is() -> None:
     header = files.read_header(files.shipped("beholder.safetensors"))
     assert assessor().header == header
     assert header["scale"] == {"low": 0, "high": 100, "better": "higher"}
@@ -42,12 +42,10 @@ def test_three_files_carry_one_header() -> None:
     )
 
 
-def test_the_shipped_files_are_small() -> None:
-    sizes = {
-        n: files.shipped(n).stat().st_size for n in ("beholder.onnx", "beholder.head.onnx", "beholder.safetensors")
-    }
-    assert sizes["beholder.onnx"] + sizes["beholder.head.onnx"] < 12_000_000
-    assert sizes["beholder.safetensors"] < 12_000_000
+def test_the_shipped_files_are_small_and_hold_the_weights_once() -> None:
+    sizes = [files.shipped(f"beholder{ending}").stat().st_size for ending in runtime.FILES]
+    assert sum(sizes) < 12_000_000
+    assert sizes[0] + sizes[1] < 500_000
 
 
 @pytest.mark.parametrize("shape", [(32, 32), (33, 200), (128, 130), (300, 451), (1100, 1000)])
@@ -177,29 +175,21 @@ def test_a_tensor_gets_a_finite_gradient(samples: Path) -> None:
     assert float(image.grad.abs().sum()) > 0
 
 
-@pytest.mark.parametrize("damage", ["empty", "cut", "text", "foreign", "gone"])
-def test_damaged_model_files_are_typed_errors(damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("beholder.onnx", "beholder.head.onnx"):
-        shutil.copy(files.shipped(name), tmp_path / name)
-    broken = tmp_path / "beholder.head.onnx"
+@pytest.mark.parametrize("damage", ["empty", "cut", "text", "gone"])
+@pytest.mark.parametrize("ending", runtime.FILES)
+def test_damaged_model_files_are_typed_errors(
+    ending: str, damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for part in runtime.FILES:
+        shutil.copy(files.shipped(f"beholder{part}"), tmp_path)
+    broken = tmp_path / f"beholder{ending}"
+    data = broken.read_bytes()
+    broken.write_bytes({"empty": b"", "cut": data[: len(data) // 2], "text": b"not a model", "gone": b""}[damage])
     if damage == "gone":
         broken.unlink()
-    elif damage == "foreign":
-        import onnx
-
-        model = onnx.load(broken)
-        del model.metadata_props[:]
-        onnx.save(model, broken)
-    else:
-        data = broken.read_bytes()
-        broken.write_bytes({"empty": b"", "cut": data[: len(data) // 2], "text": b"not a model"}[damage])
-
-    def shipped(name: str) -> Path:
-        if not (tmp_path / name).is_file():
-            raise ModelError(f"expected the shipped model file {name}")
-        return tmp_path / name
-
-    monkeypatch.setattr(runtime, "shipped", shipped)
+    monkeypatch.setattr(files.resources, "files", lambda _: tmp_path.parent)
+    (tmp_path.parent / "weights").unlink(missing_ok=True)
+    (tmp_path.parent / "weights").symlink_to(tmp_path)
     with pytest.raises(ModelError):
         Assessor("beholder")
 

@@ -1,4 +1,4 @@
-"""Model files: safetensors with a JSON header that says everything, and ONNX twins with the same header."""
+"""Model files: safetensors with a JSON header that says everything; ONNX graphs point into the same weights."""
 
 from __future__ import annotations
 

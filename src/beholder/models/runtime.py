@@ -6,13 +6,14 @@ import functools
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from beholder.errors import ModelError
-from beholder.models.files import KEY, parse_header, shipped
+from beholder.models.files import read_header, shipped
 from beholder.models.viewing import MIN_SIDE, viewing_size
 
 FloatArray = NDArray[np.float32]
@@ -20,6 +21,8 @@ Samples = NDArray[Any]
 
 CELL = 64
 """Tiles lie on a grid of this many pixels, the deepest cell of the network at half size."""
+FILES = (".onnx", ".head.onnx", ".safetensors")
+"""What a shipped model consists of: two graphs, and the weights that they point into, with the header."""
 _EVERYTHING = np.array([0, 0, 1 << 24, 1 << 24], dtype=np.int64)
 
 
@@ -49,11 +52,9 @@ class Assessor:
     """
 
     def __init__(self, name: str = "beholder", threads: int = 1) -> None:
-        body, head = shipped(f"{name}.onnx"), shipped(f"{name}.head.onnx")
-        self._body = _open(body.read_bytes(), f"{name}.onnx", threads)
-        head_bytes = head.read_bytes()
-        self._head = _open(head_bytes, f"{name}.head.onnx", 1)
-        self.header = parse_header(self._head.get_modelmeta().custom_metadata_map.get(KEY), head.name)
+        self.header = read_header(shipped(f"{name}.safetensors"))
+        self._body = _open(shipped(f"{name}.onnx"), threads)
+        self._head = _open(shipped(f"{name}.head.onnx"), 1)
         self.weights = weights_hash(name)
 
     def assess(
@@ -93,10 +94,10 @@ class Assessor:
 
 @functools.cache
 def weights_hash(name: str) -> str:
-    """The first twelve hexadecimal digits of the SHA-256 over a shipped model's ONNX files."""
+    """The first twelve hexadecimal digits of the SHA-256 over a shipped model's files."""
     digest = hashlib.sha256()
-    for part in (f"{name}.onnx", f"{name}.head.onnx"):
-        digest.update(shipped(part).read_bytes())
+    for ending in FILES:
+        digest.update(shipped(name + ending).read_bytes())
     return digest.hexdigest()[:12]
 
 
@@ -155,15 +156,15 @@ def _whole(image: Samples) -> Tile:
     return Tile(slice(0, image.shape[1]), slice(0, image.shape[2]), _EVERYTHING)
 
 
-def _open(data: bytes, name: str, threads: int) -> Any:
+def _open(path: Path, threads: int) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.enable_mem_pattern = False  # pictures differ in size
-    options.log_severity_level = 3
+    options.log_severity_level = 4
     try:
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
-        raise ModelError(f"{name} cannot be loaded ({error}); reinstall beholder or get the file anew") from error
+        raise ModelError(f"{path.name} cannot be loaded ({error}); reinstall beholder or get the file anew") from error
