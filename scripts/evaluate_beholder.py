@@ -63,8 +63,9 @@ def card(header: dict[str, Any], found: dict[str, Any]) -> str:
 What it is: {header["architecture"]}.
 Files: `beholder.safetensors` (weights and header; PyTorch reads it for gradients), `beholder.onnx` and
 `beholder.head.onnx` (graphs for ONNX Runtime that point into the same weights). Weights hash
-`{weights_hash("beholder")}`, code version {header["code_version"]}, licence {header["licence"]}. Made by `scripts/train_beholder.py`, judged by
-`scripts/evaluate_beholder.py`; every fact below stands in the files' header.
+`{weights_hash("beholder")}`, code version {header["code_version"]}, licence {header["licence"]}.
+Made by `scripts/train_beholder.py`, judged by `scripts/evaluate_beholder.py`; what is said of the training below
+stands in the header too.
 
 ## Use
 A picture in, a score from 0 (bad) to 100 (excellent) out, as people would rate it on average, with a 90 % interval
