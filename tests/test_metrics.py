@@ -15,7 +15,7 @@ import beholder as bh
 from beholder.errors import SizeError, UnknownMetricError
 from beholder.metrics.deep import word_of
 from beholder.metrics.registry import find, normalise
-from beholder.models import runtime
+from beholder.models import viewing
 
 PAIRED = [f"{c.name}:{p}" if p else c.name for c in bh.list_metrics(needs="reference") for p in ("", *c.presets)]
 C1, C2 = 0.01**2, 0.03**2
@@ -286,7 +286,7 @@ def test_native_and_default_agree_up_to_a_megapixel_and_part_above():
     picture = batch(photograph("astronaut"))
     assert value("beholder", picture) == pytest.approx(value("beholder:native", picture), abs=0.05)
     large = np.tile(picture, (1, 1, 3, 3))[..., :1200, :1300]
-    assert large.shape[-2] * large.shape[-1] > runtime.VIEWING_AREA
+    assert large.shape[-2] * large.shape[-1] > viewing.VIEWING_AREA
     assert abs(value("beholder", large) - value("beholder:native", large)) > 0.05
 
 

@@ -147,6 +147,11 @@ def _to_stdout(columns: Sequence[str], meta: Mapping[str, Any], rows: Any, *, ta
         stream.flush()
 
 
+def _drop_stdout() -> None:
+    """Let what is still to be written to standard output go nowhere: Python would fail on it again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 @contextmanager
 def _stdout() -> Iterator[Any]:
     """Standard output, whose failures are told: a reader that leaves ends the work, a full disk is an error."""
@@ -154,13 +159,14 @@ def _stdout() -> Iterator[Any]:
         raise OutputError("standard output is closed; open it, or write to a file with -o")
     try:
         yield sys.stdout
-    except BeholderError:
-        raise
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()
         raise typer.Exit from None
+    except OutputError:
+        _drop_stdout()
+        raise
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()
         raise OutputError(f"cannot write to standard output: {error.strerror}; make room or use -o") from error
 
 
