@@ -129,7 +129,7 @@ def _keep_apart(output: Path, pictures: Sequence[str | None]) -> None:
     there = output.stat()
     for picture in pictures:
         try:
-            same = picture is not None and os.path.samestat(there, os.stat(picture))  # noqa: PTH116  # never raises a surprise
+            same = picture is not None and os.path.samestat(there, os.stat(picture))  # noqa: PTH116  # of a plain string
         except (OSError, ValueError):
             continue
         if same:
@@ -305,7 +305,7 @@ def metrics(
     """List the metrics: name, kind, orientation, range, unit, presets, verified or not, paper."""
     from beholder.metrics import list_metrics
 
-    cards = list_metrics(needs)  # type: ignore[arg-type]  # checked above
+    cards = list_metrics(needs)  # type: ignore[arg-type]  # checked there
     if as_json:
         from beholder.reporting.rows import to_json
 
