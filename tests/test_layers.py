@@ -14,7 +14,7 @@ ROOT = Path(beholder.__file__).parent
 LAYERS = (
     ("version",),
     ("errors",),
-    ("image", "decoding", "rasters", "profiles", "tiff", "arrays"),
+    ("image", "decoding", "rasters", "profiles", "tiff", "arrays", "pyramids", "strips"),
     ("kernels", "metrics", "models"),
     ("distortions", "scoring", "collecting", "datasets", "losses"),
     ("training", "tuning", "evaluation", "restoration", "explanation", "reporting", "medical", "study"),

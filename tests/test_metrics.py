@@ -1,6 +1,7 @@
 """What single metrics promise beyond the contract of all (tests/contract): closed forms, protocols, peers at hand."""
 
 import math
+import pickle  # noqa: TID251  # what worker processes do with a metric
 import warnings
 
 import numpy as np
@@ -297,3 +298,22 @@ def test_viewing_size_is_the_same_in_both_libraries(height, width):
     x = picture.astype(np.float32) / 255
     tensor = float(bh.metric("beholder")(torch.tensor(x))[0])
     assert tensor == pytest.approx(value("beholder", x), abs=0.05)
+
+
+# --- settings ---------------------------------------------------------------------------------------------------------
+
+
+def test_settings_go_before_the_preset():
+    x, y = (np.ascontiguousarray(np.random.default_rng(i).integers(0, 256, (1, 3, 40, 40), np.uint8)) for i in (0, 1))
+    assert bh.metric("ssim", colour="luma")(x, y) == bh.metric("ssim:y")(x, y)
+    m = bh.metric("ssim:matlab", colour="luma")
+    assert m(x, y) == bh.metric("ssim:y")(x, y)
+    again = pickle.loads(pickle.dumps(m))
+    assert again.settings == m.settings
+    assert again(x, y) == m(x, y)
+
+
+@pytest.mark.parametrize("name", ["levels", "image", "color"])
+def test_unknown_settings_are_told(name):
+    with pytest.raises(bh.InputError, match=f"ssim has no setting '{name}'; its settings: colour, window, "):
+        bh.metric("ssim", **{name: 1})

@@ -254,9 +254,12 @@ def _limits(given: Sequence[str], measures: Mapping[str, Any], strict: Callable[
 
 
 def _weights(measures: Mapping[str, Any]) -> dict[str, str]:
+    names = [m.card.name for m in measures.values() if m.card.assess is not None]
+    if not names:
+        return {}
     from beholder.models.runtime import weights_hash
 
-    return {m.card.name: weights_hash(m.card.name) for m in measures.values() if m.card.assess is not None}
+    return {name: weights_hash(name) for name in names}
 
 
 def _card(name: str, measure: Any) -> dict[str, Any]:

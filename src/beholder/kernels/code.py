@@ -6,6 +6,7 @@ rows. Importing this module imports Numba, a third of a second: it is done where
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
@@ -32,7 +33,22 @@ from beholder.kernels.sizes import (
     gmsd_pitch,
 )
 
-__all__ = ["KERNELS", "compile_for_c", "compile_to_ir"]
+__all__ = [
+    "BYTES",
+    "DOUBLES",
+    "FLOATS",
+    "KERNELS",
+    "F",
+    "carray",
+    "compile_for_c",
+    "compile_to_ir",
+    "exact",
+    "inline",
+    "loose",
+    "matrix",
+    "signature",
+    "wide",
+]
 
 Array = Any
 Pointer = Any
@@ -61,15 +77,18 @@ _LOOSE = {**_ALL, "fastmath": True}
 _EXACT = {**_ALL, "fastmath": {"nnan", "ninf", "nsz", "contract", "reassoc"}}
 
 
-def _loose(function: Function) -> Function:
+def loose(function: Function) -> Function:
+    """Compile with all liberties of fast arithmetic."""
     return cast(Function, _njit(**_LOOSE)(function))
 
 
-def _exact(function: Function) -> Function:
+def exact(function: Function) -> Function:
+    """Compile with real divisions and roots, so that equal pictures give exactly 1 or 0."""
     return cast(Function, _njit(**_EXACT)(function))
 
 
-def _inline(function: Function) -> Function:
+def inline(function: Function) -> Function:
+    """Compile as `exact`, always into the caller."""
     return cast(Function, _njit(forceinline=True, **_EXACT)(function))
 
 
@@ -78,7 +97,7 @@ def _intrinsic(function: Callable[..., Any]) -> Any:  # Numba passes the context
 
 
 @_intrinsic
-def _wide(context: Any) -> Any:
+def wide(context: Any) -> Any:
     """Let LLVM use 512-bit registers where the processor has them; it prefers 256 by itself, half as fast here."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -89,7 +108,7 @@ def _wide(context: Any) -> Any:
 
 
 @_intrinsic
-def _prefetch(context: Any, address: Any) -> Any:
+def prefetch(context: Any, address: Any) -> Any:
     """Ask for the cache line at an address."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -103,22 +122,23 @@ def _prefetch(context: Any, address: Any) -> Any:
     return types.void(types.intp), code
 
 
-@_loose
+@loose
 def _ahead(x: Array, row: int, left: int, count: int) -> None:
     start = x.ctypes.data + (row * x.shape[1] + left) * x.itemsize
     for offset in range(0, count * x.itemsize, 64):
-        _prefetch(start + offset)
+        prefetch(start + offset)
 
 
-_pitch = _inline(gmsd_pitch)
+_pitch = inline(gmsd_pitch)
 
 
-@_inline
-def _matrix(address: Pointer, rows: int, columns: int) -> Array:
+@inline
+def matrix(address: Pointer, rows: int, columns: int) -> Array:
+    """The values at an address as an array of rows."""
     return carray(address, (rows, columns))
 
 
-@_inline
+@inline
 def _rounded(r: Any, g: Any, b: Any) -> Any:
     return F(math.floor(0.298936021293775 * r + 0.587043074451121 * g + 0.114020904255103 * b + 0.5))
 
@@ -130,7 +150,7 @@ def _squared(
     x: Pointer, y: Pointer, rows: int, columns: int, mode: int, step: int, marks: Pointer, line: Pointer, maps: Pointer,
     out: Pointer, first: int, last: int,
 ) -> None:  # fmt: skip
-    _wide()
+    wide()
     p, q = carray(x, rows * columns), carray(y, rows * columns)
     total: Any = 0
     for start in range(first, last, BLOCK):
@@ -147,7 +167,7 @@ def _absolute(
     x: Pointer, y: Pointer, rows: int, columns: int, mode: int, step: int, marks: Pointer, line: Pointer, maps: Pointer,
     out: Pointer, first: int, last: int,
 ) -> None:  # fmt: skip
-    _wide()
+    wide()
     p, q = carray(x, rows * columns), carray(y, rows * columns)
     total: Any = 0
     for start in range(first, last, BLOCK):
@@ -159,9 +179,9 @@ def _absolute(
     out[0] = float(total)
 
 
-@_loose
+@loose
 def _luma_squares(a: Array, b: Array, red: Any, green: Any, blue: Any, count: int) -> Any:
-    _wide()
+    wide()
     total = ZERO
     for j in range(count):
         r = F(np.int32(a[3 * j]) - np.int32(b[3 * j]))
@@ -189,10 +209,10 @@ def _luma(
 # --- SSIM: sums s = x + y and differences d = x - y need four filtered maps in place of five -------------------------
 
 
-@_loose
+@loose
 def _fill(x: Array, y: Array, mode: int, s0: Any, d0: Any, s: Array, d: Array, count: int) -> None:
     """One row of sums and differences, less the shifts s0 and d0 that keep float32 squares exact enough."""
-    _wide()
+    wide()
     if mode == PLAIN:
         for j in range(count):
             a, b = F(x[j]), F(y[j])
@@ -212,7 +232,7 @@ def _fill(x: Array, y: Array, mode: int, s0: Any, d0: Any, s: Array, d: Array, c
             d[j] = (a - b) - d0
 
 
-@_inline
+@inline
 def _fold(a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, h: Any, i: Any, k: Any, m: Any) -> Any:
     return W0 * f + W1 * (e + g) + W2 * (d + h) + W3 * (c + i) + W4 * (b + k) + W5 * (a + m)
 
@@ -220,9 +240,9 @@ def _fold(a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, h: Any, i: Any
 def _across(q: int) -> Callable[..., None]:
     """The horizontal pass for taps q values apart: 1 for planes, 3 for interleaved colour (a constant, for speed)."""
 
-    @_loose
+    @loose
     def across(v: Array, mean: Array, square: Array, count: int) -> None:
-        _wide()
+        wide()
         for j in range(count):
             a, b, c, d, e = v[j], v[j + q], v[j + 2 * q], v[j + 3 * q], v[j + 4 * q]
             f, g, h, i, k, m = v[j + 5 * q], v[j + 6 * q], v[j + 7 * q], v[j + 8 * q], v[j + 9 * q], v[j + TAPS * q]
@@ -235,16 +255,16 @@ def _across(q: int) -> Callable[..., None]:
 _across1, _across3 = _across(1), _across(3)
 
 
-@_loose
+@loose
 def _level(v: Array, count: int) -> Any:
-    _wide()
+    wide()
     total = ZERO
     for j in range(count):
         total += v[j]
     return F(total / F(count))
 
 
-@_loose
+@loose
 def _filter_tile(
     x: Array, y: Array, mode: int, q: int, top: int, rows: int, left: int, n: int, line: Array, maps: Array
 ) -> Any:
@@ -271,7 +291,7 @@ def _filter_tile(
     return s0, d0
 
 
-@_inline
+@inline
 def _down(v: Array, j: int) -> Any:
     """The vertical pass for one value."""
     return _fold(
@@ -280,7 +300,7 @@ def _down(v: Array, j: int) -> Any:
     )  # fmt: skip
 
 
-@_inline
+@inline
 def _down4(v: Array, j: int) -> Any:
     """The vertical pass for four rows at once: 14 loads in place of 44."""
     a, b, c, d, e, f = v[j], v[j + PITCH], v[j + 2 * PITCH], v[j + 3 * PITCH], v[j + 4 * PITCH], v[j + 5 * PITCH]
@@ -294,7 +314,7 @@ def _down4(v: Array, j: int) -> Any:
     )
 
 
-@_inline
+@inline
 def _terms(s: Any, ss: Any, d: Any, dd: Any, s0: Any, d0: Any) -> Any:
     """Luminance and contrast-structure fractions of one window, and by how much float32 is too short for it.
 
@@ -311,9 +331,9 @@ def _terms(s: Any, ss: Any, d: Any, dd: Any, s0: Any, d0: Any) -> Any:
     return s - d + C1, s + d + C1, vs - vd + C2, below, max(d2 - LIMIT * below, ZERO)
 
 
-@_exact
+@exact
 def _score4(s: Array, ss: Array, d: Array, dd: Array, s0: Any, d0: Any, count: int) -> Any:
-    _wide()
+    wide()
     total, excess = ZERO, ZERO
     for j in range(count):
         a0, a1, a2, a3 = _down4(s, j)
@@ -332,9 +352,9 @@ def _score4(s: Array, ss: Array, d: Array, dd: Array, s0: Any, d0: Any, count: i
     return total, excess
 
 
-@_exact
+@exact
 def _score1(s: Array, ss: Array, d: Array, dd: Array, s0: Any, d0: Any, count: int) -> Any:
-    _wide()
+    wide()
     total, contrast, excess = ZERO, ZERO, ZERO
     for j in range(count):
         e, f, g, h, over = _terms(_down(s, j), _down(ss, j), _down(d, j), _down(dd, j), s0, d0)
@@ -345,7 +365,7 @@ def _score1(s: Array, ss: Array, d: Array, dd: Array, s0: Any, d0: Any, count: i
     return total, contrast, excess
 
 
-@_loose
+@loose
 def _place(tile: int, height: int, width: int) -> Any:
     """First row, rows, first column and columns of a tile."""
     columns = (width + TILE - 1) // TILE
@@ -353,7 +373,7 @@ def _place(tile: int, height: int, width: int) -> Any:
     return top, min(TILE_ROWS, height - top), left, min(TILE, width - left)
 
 
-@_loose
+@loose
 def _outputs(rows: int, columns: int, mode: int, step: int) -> Any:
     """Rows and columns of windows; `columns` and `step` are those of the flat rows."""
     return rows - TAPS, (columns if mode == PLAIN else columns // 3) - TAPS * step
@@ -364,7 +384,7 @@ def _ssim(
     out: Pointer, first: int, last: int,
 ) -> None:  # fmt: skip
     """Sum over tiles, without those that float32 is too short for: they are flagged."""
-    p, q, ends, m = _matrix(x, rows, columns), _matrix(y, rows, columns), _matrix(line, 2, LINE), _matrix(maps, 4, MAP)
+    p, q, ends, m = matrix(x, rows, columns), matrix(y, rows, columns), matrix(line, 2, LINE), matrix(maps, 4, MAP)
     height, width = _outputs(rows, columns, mode, step)
     total = 0.0
     for tile in range(first, last):
@@ -391,7 +411,7 @@ def _terms_of(
     x: Pointer, y: Pointer, rows: int, columns: int, mode: int, step: int, marks: Pointer, line: Pointer, maps: Pointer,
     out: Pointer, first: int, last: int,
 ) -> None:  # fmt: skip
-    p, q, ends, m = _matrix(x, rows, columns), _matrix(y, rows, columns), _matrix(line, 2, LINE), _matrix(maps, 4, MAP)
+    p, q, ends, m = matrix(x, rows, columns), matrix(y, rows, columns), matrix(line, 2, LINE), matrix(maps, 4, MAP)
     height, width = _outputs(rows, columns, mode, step)
     total, contrast = 0.0, 0.0
     for tile in range(first, last):
@@ -416,7 +436,7 @@ def _double(
     out: Pointer, first: int, last: int,
 ) -> None:  # fmt: skip
     """The marks tiles in float64: flat areas whose differences lie far apart, hardly ever in photographs."""
-    p, q, ends, m = _matrix(x, rows, columns), _matrix(y, rows, columns), _matrix(line, 2, LINE), _matrix(maps, 4, MAP)
+    p, q, ends, m = matrix(x, rows, columns), matrix(y, rows, columns), matrix(line, 2, LINE), matrix(maps, 4, MAP)
     height, width = _outputs(rows, columns, mode, step)
     total, contrast = 0.0, 0.0
     for number in range(first, last):
@@ -433,10 +453,10 @@ def _double(
 # --- GMSD ------------------------------------------------------------------------------------------------------------
 
 
-@_loose
+@loose
 def _pair(a: Array, b: Array, mode: int, pair: Array, count: int) -> None:
     """Grey values of two rows, added up."""
-    _wide()
+    wide()
     if mode == PLAIN:
         for j in range(count):
             pair[j] = F(a[j]) + F(b[j])
@@ -450,10 +470,10 @@ def _pair(a: Array, b: Array, mode: int, pair: Array, count: int) -> None:
             pair[j] = upper + _rounded(b[3 * j], b[3 * j + 1], b[3 * j + 2])
 
 
-@_loose
+@loose
 def _halve(x: Array, mode: int, zeros: Array, row: int, pair: Array, small: Array) -> None:
     """One row of the half-size picture, times four, between two zeros; a row of zeros outside the picture."""
-    _wide()
+    wide()
     width = x.shape[1] if mode == PLAIN else x.shape[1] // 3
     if row < 0 or 2 * row >= x.shape[0]:
         small[:] = ZERO
@@ -467,7 +487,7 @@ def _halve(x: Array, mode: int, zeros: Array, row: int, pair: Array, small: Arra
             inner[j] = pair[2 * j] + pair[2 * j + 1]
 
 
-@_inline
+@inline
 def _gradient(a: Array, b: Array, c: Array, j: int) -> Any:
     """Squared Prewitt magnitude, times 144."""
     gx = (a[j] + b[j] + c[j]) - (a[j + 2] + b[j + 2] + c[j + 2])
@@ -475,18 +495,18 @@ def _gradient(a: Array, b: Array, c: Array, j: int) -> Any:
     return gx * gx + gy * gy
 
 
-@_exact
+@exact
 def _dissimilar(xa: Array, xb: Array, xc: Array, ya: Array, yb: Array, yc: Array, row: Array) -> None:
-    _wide()
+    wide()
     for j in range(row.size):
         p, q = _gradient(xa, xb, xc, j), _gradient(ya, yb, yc, j)
         row[j] = (p + q - TWO * np.sqrt(p * q)) / (p + q + THIRD_SCALE)
 
 
-@_loose
+@loose
 def _moments(row: Array) -> Any:
     """Mean, and squared deviations from it, in two passes: nothing cancels."""
-    _wide()
+    wide()
     rough = _level(row, row.size)
     first, second = ZERO, ZERO
     for j in range(row.size):
@@ -502,9 +522,9 @@ def _gmsd(
     out: Pointer, first: int, last: int,
 ) -> None:  # fmt: skip
     """Number, mean and squared deviations. line: rows of floats, zero; maps: one row of bytes, zero."""
-    p, q, zeros = _matrix(x, rows, columns), _matrix(y, rows, columns), carray(maps, columns)
+    p, q, zeros = matrix(x, rows, columns), matrix(y, rows, columns), carray(maps, columns)
     count = ((columns if mode == PLAIN else columns // 3) + 1) // 2
-    floats = _matrix(line, GMSD_ROWS, _pitch(count))
+    floats = matrix(line, GMSD_ROWS, _pitch(count))
     pair, row = floats[0, : 2 * count], floats[1, :count]
     xa, xb, xc = floats[2, : count + 2], floats[3, : count + 2], floats[4, : count + 2]
     ya, yb, yc = floats[5, : count + 2], floats[6, : count + 2], floats[7, : count + 2]
@@ -529,31 +549,42 @@ def _gmsd(
 
 # --- their types -----------------------------------------------------------------------------------------------------
 
-_BYTES, _FLOATS, _DOUBLES = (types.CPointer(t) for t in (types.uint8, types.float32, types.float64))
+BYTES, FLOATS, DOUBLES = (types.CPointer(t) for t in (types.uint8, types.float32, types.float64))
 _INDICES, _N = types.CPointer(types.intp), types.intp
 
 
-def _signature(pixels: Any, marks: Any = _BYTES, line: Any = _FLOATS, maps: Any = _FLOATS) -> Any:
-    return types.void(pixels, pixels, *[_N] * 4, marks, line, maps, _DOUBLES, _N, _N)
+def signature(pixels: Any, marks: Any = BYTES, line: Any = FLOATS, maps: Any = FLOATS) -> Any:
+    """The type of a kernel by what its pointers point to."""
+    return types.void(pixels, pixels, *[_N] * 4, marks, line, maps, DOUBLES, _N, _N)
 
 
 KERNELS: dict[str, tuple[Callable[..., None], Any]] = {
-    "squared": (_squared, _signature(_BYTES)),
-    "absolute": (_absolute, _signature(_BYTES)),
-    "luma": (_luma, _signature(_BYTES)),
-    "ssim": (_ssim, _signature(_BYTES)),
-    "terms": (_terms_of, _signature(_BYTES)),
-    "terms_float": (_terms_of, _signature(_FLOATS)),
-    "double": (_double, _signature(_BYTES, _INDICES, _DOUBLES, _DOUBLES)),
-    "double_float": (_double, _signature(_FLOATS, _INDICES, _DOUBLES, _DOUBLES)),
-    "gmsd": (_gmsd, _signature(_BYTES, maps=_BYTES)),
+    "squared": (_squared, signature(BYTES)),
+    "absolute": (_absolute, signature(BYTES)),
+    "luma": (_luma, signature(BYTES)),
+    "ssim": (_ssim, signature(BYTES)),
+    "terms": (_terms_of, signature(BYTES)),
+    "terms_float": (_terms_of, signature(FLOATS)),
+    "double": (_double, signature(BYTES, _INDICES, DOUBLES, DOUBLES)),
+    "double_float": (_double, signature(FLOATS, _INDICES, DOUBLES, DOUBLES)),
+    "gmsd": (_gmsd, signature(BYTES, maps=BYTES)),
 }
 """All take x, y, rows, columns of a row in values, mode, step, marks, line, maps, out, first, last."""
 
 
+def _find(name: str) -> tuple[Callable[..., None], Any]:
+    """A kernel of this file, or "family.kernel" of the file `family`_code.py, which has a table like `KERNELS`."""
+    family, _, kernel = name.rpartition(".")
+    if not family:
+        return KERNELS[name]
+    table: dict[str, Any] = importlib.import_module(f"beholder.kernels.{family}_code").KERNELS
+    found: tuple[Callable[..., None], Any] = table[kernel]
+    return found
+
+
 def compile_to_ir(name: str) -> str:
     """A kernel as optimised LLVM code, in text: one external function."""
-    function, signature = KERNELS[name]
+    function, signature = _find(name)
     code: dict[Any, str] = _njit(signature, **_ALL)(function).inspect_llvm()
     (text,) = code.values()
     return text
@@ -561,5 +592,5 @@ def compile_to_ir(name: str) -> str:
 
 def compile_for_c(name: str) -> Any:
     """A kernel as Numba's object with an `address`."""
-    function, signature = KERNELS[name]
+    function, signature = _find(name)
     return numba.cfunc(signature, error_model="numpy")(function)

@@ -27,8 +27,11 @@ llvm: Any = binding
 
 ENTRY = "beholder_kernel"
 """The name of the function in an object file."""
-OUTSIDE = frozenset({"memcpy", "memmove", "memset"})
-"""What a kernel may call: LLVM puts these in for loops, and every process has them."""
+OUTSIDE = frozenset(
+    {"memcpy", "memmove", "memset", "cbrt", "cbrtf", "cos", "cosf", "exp", "expf", "log", "logf", "log2", "log2f"}
+    | {"log10", "log10f", "pow", "powf", "sin", "sinf", "atan2", "atan2f", "hypot", "hypotf"}
+)
+"""What a kernel may call: LLVM puts the first in for loops; every process has them all."""
 STUB = "define linkonce_odr void @NRT_MemInfo_call_dtor(ptr %0) {\n ret void\n}\n"
 """Numba's destructor of arrays; here no array owns its memory."""
 _PLACE, _NUMBER = ctypes.c_void_p, ctypes.c_ssize_t
@@ -80,7 +83,7 @@ def cache_root() -> Path:
 def _key() -> str:
     """What the code depends on: the source, the compiler, the processor."""
     here = Path(__file__).parent
-    sources = [(here / name).read_bytes() for name in ("code.py", "machine.py", "sizes.py")]
+    sources = [path.read_bytes() for path in sorted(here.glob("*.py")) if path.name != "__init__.py"]
     compiler = version("numba"), version("llvmlite"), llvm.llvm_version_info
     processor = llvm.get_default_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
     return hashlib.sha256(repr((sources, compiler, processor)).encode()).hexdigest()

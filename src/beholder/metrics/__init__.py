@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from beholder.errors import InputError
 from beholder.metrics import deep, gradient, pixel, structure
@@ -23,12 +24,13 @@ __all__ = [
 ]
 
 
-def metric(name: str) -> Measure:
+def metric(name: str, **settings: Any) -> Measure:
     """The metric of this name, ready to be called; a preset stands behind a colon (``ssim:skimage``).
 
-    Any case and common aliases are accepted. Raises UnknownMetricError, which suggests the nearest name.
+    Any case and common aliases are accepted. settings: the metric's own, such as ``weights=``. Raises
+    UnknownMetricError, which suggests the nearest name, and InputError for unknown settings.
     """
-    return Measure(name)
+    return Measure(name, **settings)
 
 
 def list_metrics(needs: Needs | None = None) -> list[Metric]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import Any
 
@@ -22,12 +23,18 @@ def processors() -> int:
 class Measure:
     """A metric with a preset: call it with pictures, get one value for each.
 
-    name: a metric's name, with a preset behind a colon or without. Raises UnknownMetricError.
+    name: a metric's name, with a preset behind a colon or without. settings: the metric's own, which go before the
+    preset's. Raises UnknownMetricError, and InputError for settings that the metric does not have.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, **settings: Any) -> None:
         self.card, self.preset = find(name)
-        self.settings: dict[str, Any] = dict(self.card.presets.get(self.preset, {}))
+        known = [k for k in _keywords(self.card) if k not in ("image", "reference", "levels")]
+        for key in settings:
+            if key not in known:
+                raise InputError(f"{self.card.name} has no setting {key!r}; its settings: {', '.join(known) or 'none'}")
+        self.settings: dict[str, Any] = {**self.card.presets.get(self.preset, {}), **settings}
+        self._given = settings
 
     @property
     def name(self) -> str:
@@ -42,8 +49,8 @@ class Measure:
     def __repr__(self) -> str:
         return f"Measure({self.name!r})"
 
-    def __reduce__(self) -> tuple[type[Measure], tuple[str]]:
-        return Measure, (self.name,)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return functools.partial(Measure, **self._given), (self.name,)
 
     def __call__(
         self,
@@ -61,7 +68,7 @@ class Measure:
         library; integers are measured in double precision. Raises LayoutError, SizeError, ChannelError, RangeError.
         """
         self.check(image, reference)
-        if data_range is None and _fits_kernel(image) and _fits_kernel(reference):
+        if data_range is None and _fits_kernel(image) and (reference is None or _fits_kernel(reference)):
             values = self._by_kernel(image, reference, threads or processors())
             if values is not None:
                 return values
@@ -99,7 +106,7 @@ class Measure:
             raise InputError(f"{name} is a {self.card.kind} metric: it takes {wants}")
         for role, array in (("image", image), ("reference", reference)):
             if array is not None:
-                _check_array(array, name, role)
+                _check_array(array, name, role, self.card.channels)
         if reference is not None:
             _check_pair(image, reference, name)
         height, width = image.shape[-2:]
@@ -107,13 +114,14 @@ class Measure:
             least = f"{self.card.min_size}x{self.card.min_size}"
             raise SizeError(f"{name} needs at least {least} pixels, got {height}x{width}; pass larger pictures")
 
-    def _by_kernel(self, image: Array, reference: Array, threads: int) -> Array | None:
+    def _by_kernel(self, image: Array, reference: Array | None, threads: int) -> Array | None:
         """The values by the fused kernel, None where there is none for these settings."""
         if self.card.kernel is None:
             return None
         values = np.empty(len(image))
-        for i, pair in enumerate(zip(image, reference, strict=True)):
-            value = self.card.kernel(*map(_interleaved, pair), threads=threads, **self.settings)
+        pictures = [a for a in (image, reference) if a is not None]
+        for i, given in enumerate(zip(*pictures, strict=True)):
+            value = self.card.kernel(*map(_interleaved, given), threads=threads, **self.settings)
             if value is None:
                 return None
             values[i] = value
@@ -131,7 +139,7 @@ def _keywords(card: Metric) -> tuple[str, ...]:
     return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
 
-def _check_array(array: Array, name: str, role: str) -> None:
+def _check_array(array: Array, name: str, role: str, channels: tuple[int, ...] | None) -> None:
     if not isinstance(array, np.ndarray) and not is_torch(array):
         kind = type(array).__name__
         raise LayoutError(f"{name} takes NumPy arrays or PyTorch tensors (N, C, H, W), got {kind} as {role}")
@@ -140,8 +148,9 @@ def _check_array(array: Array, name: str, role: str) -> None:
         raise LayoutError(f"{name} takes (N, C, H, W), got {role} of shape {shape}; add or name the missing axes")
     if array.shape[0] == 0:
         raise LayoutError(f"{name} takes at least one picture, got {role} of shape {tuple(array.shape)}; pass some")
-    if array.shape[1] not in (1, 3):
-        raise ChannelError(f"{name} takes 1 or 3 channels at axis 1, got {role} of shape {tuple(array.shape)}")
+    if channels is not None and array.shape[1] not in channels:
+        wanted = " or ".join(map(str, channels))
+        raise ChannelError(f"{name} takes {wanted} channels at axis 1, got {role} of shape {tuple(array.shape)}")
 
 
 def _check_pair(image: Array, reference: Array, name: str) -> None:
@@ -216,5 +225,5 @@ def _fits_kernel(array: Array | None) -> bool:
 
 
 def _interleaved(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """(C, H, W) as contiguous (H, W) or (H, W, 3), without a copy where the memory lies so already."""
+    """(C, H, W) as contiguous (H, W) or (H, W, C), without a copy where the memory lies so already."""
     return np.ascontiguousarray(array[0] if array.shape[0] == 1 else array.transpose(1, 2, 0))

@@ -66,7 +66,9 @@ class Metric:
 
     better: which direction means better quality; range: smallest and largest value that can occur, ranges: the same
     for presets with another; needs: "reference" (full reference) or "image" (no reference); min_size: smallest height
-    and width in pixels; verified: the presets ("" is the default one) with a truth value from outside the project.
+    and width in pixels; verified: the presets ("" is the default one) with a truth value from outside the project;
+    unverified: why there is none for the others; channels: the counts that it takes, None for any; precision: the
+    largest relative difference between the kernel, which works on uint8, and the definition.
     """
 
     name: str
@@ -81,8 +83,11 @@ class Metric:
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False)
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict, compare=False)
     verified: frozenset[str] = frozenset()
+    unverified: str = ""
     aliases: tuple[str, ...] = ()
     differentiable: bool = True
+    channels: tuple[int, ...] | None = (1, 3)
+    precision: float = 1e-5
     kernel: Callable[..., float | None] | None = field(default=None, repr=False, compare=False)
     assess: Callable[..., list[Assessment]] | None = field(default=None, repr=False, compare=False)
 
@@ -111,8 +116,11 @@ def metric(
     presets: Mapping[str, Mapping[str, Any]] | None = None,
     ranges: Mapping[str, tuple[float, float]] | None = None,
     verified: tuple[str, ...] = (),
+    unverified: str = "",
     aliases: tuple[str, ...] = (),
     differentiable: bool = True,
+    channels: tuple[int, ...] | None = (1, 3),
+    precision: float = 1e-5,
     kernel: Callable[..., float | None] | None = None,
     assess: Callable[..., list[Assessment]] | None = None,
 ) -> Callable[[Function], Function]:
@@ -134,8 +142,11 @@ def metric(
             presets=MappingProxyType(frozen),
             ranges=MappingProxyType(dict(ranges or {})),
             verified=frozenset(verified),
+            unverified=unverified,
             aliases=aliases,
             differentiable=differentiable,
+            channels=channels,
+            precision=precision,
             kernel=kernel,
             assess=assess,
         )
