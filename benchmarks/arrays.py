@@ -114,13 +114,19 @@ def _opencv_psnr(x: Plane, y: Plane) -> float:
     return cv2.PSNR(x, y)
 
 
-def pair(width: int, height: int) -> tuple[Plane, Plane]:
-    """Luma of a photograph, and of the same with seeded noise and then JPEG at quality 60."""
+def pair_of_colours(width: int, height: int) -> tuple[Plane, Plane]:
+    """A photograph with seeded noise and then JPEG at quality 60, and the photograph; (H, W, 3)."""
     reference = photograph(1, width, height)
     noise = np.random.default_rng(7).normal(0, 4, reference.shape)
     file = io.BytesIO()
     Image.fromarray(np.clip(np.rint(reference + noise), 0, 255).astype(np.uint8)).save(file, "JPEG", quality=60)
-    return luma(np.asarray(Image.open(file))), luma(reference)
+    return np.asarray(Image.open(file)), reference
+
+
+def pair(width: int, height: int) -> tuple[Plane, Plane]:
+    """The luma of the two."""
+    image, reference = pair_of_colours(width, height)
+    return luma(image), luma(reference)
 
 
 def truth(definition: str, x: Plane, y: Plane) -> float:

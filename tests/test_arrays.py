@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import correlate2d
 
-from beholder import arrays
+from beholder import arrays, banded
 from beholder.errors import ChannelError
 
 BOTH = pytest.mark.parametrize("make", [np.array, torch.tensor], ids=["numpy", "torch"])
@@ -214,3 +214,25 @@ def test_precision_is_kept(kind):
     ):
         assert f(x).dtype == np.dtype(kind)
         assert f(torch.tensor(x)).dtype == getattr(torch, kind)
+
+
+# --- banded products: PyTorch convolution, forward and twice backward -------------------------------------------------
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (2, 3), (11, 11), (1, 7), (64, 5)])
+@pytest.mark.parametrize(("height", "width"), [(70, 64), (64, 75), (131, 200)])
+def test_banded_products_are_convolutions(rows, columns, height, width):
+    generator = torch.Generator().manual_seed(1)
+    x, down, along = (
+        torch.rand(s, generator=generator, dtype=torch.float64) for s in ((2, height, width), (rows,), (columns,))
+    )
+    expected = torch.nn.functional.conv2d(x[:, None], (down[:, None] * along)[None, None])[:, 0]
+    found = banded.correlate(x, tuple(down.tolist()), tuple(along.tolist()))
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_banded_products_have_gradients():
+    x = torch.rand((2, 9, 70), dtype=torch.float64, requires_grad=True)
+    taps = (0.2, 0.5, -0.3), (0.1, 0.4, 0.3, 0.2)
+    assert torch.autograd.gradcheck(lambda a: banded.correlate(a, *taps), x, fast_mode=True)
+    assert torch.autograd.gradgradcheck(lambda a: banded.correlate(a, *taps) ** 2, x, fast_mode=True)

@@ -187,9 +187,11 @@ def test_gmsd_reaches_beyond_a_third():
 # --- what all have in common ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", PAIRED)
-def test_all_present_metrics_are_symmetric(name):
-    """Not a law of full-reference metrics (others will not be), but of every one of these formulas."""
+SYMMETRIC = {"gmsd", "mae", "ms_ssim", "mse", "psnr", "psnr_y", "rmse", "ssim", "uqi"}
+
+
+@pytest.mark.parametrize("name", [n for n in PAIRED if n.partition(":")[0] in SYMMETRIC])
+def test_symmetric_formulas_give_symmetric_values(name):
     y = terrain(170, 172, 3)
     x = degrade(y, "noise", 3)
     x, y = batch(x) / 255, batch(y) / 255
