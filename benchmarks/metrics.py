@@ -104,6 +104,12 @@ def calls_of(name: str, kind: str, functions: dict[str, str], size: tuple[int, i
     entries |= {library: field[library](function) for library, function in functions.items()}
     for library, function in entries.items():
         calls[f"{library}, tensors"] = lambda function=function: float(function(x, y))
+    whole = [torch.from_numpy(np.ascontiguousarray(a)) for a in pair]
+    calls["beholder, byte tensors"] = lambda: float(measure(*arguments(measure, (whole[0], whole[1]))))
+    for library, function in functions.items():
+        if library == "frame-analytics":  # it takes bytes as they are
+            call = functools.partial(field[library](function), data_range=255.0)
+            calls[f"{library}, byte tensors"] = lambda call=call: float(call(*whole))
     if measure.card.differentiable:
         for library, function in entries.items():
             calls[f"{library}, tensors, with gradient"] = forward_and_back(function, x, y)

@@ -42,7 +42,17 @@ The first call ever compiles the kernels; they are kept on disk for later proces
 """
 
 
-WORDS = ("Library", "Program", "Computes", "Call (1920x1080)", "Command, one megapixel, later process")
+WORDS = (
+    "Library",
+    "Program",
+    "Computes",
+    "Call (1920x1080)",
+    "Command, one megapixel, later process",
+    "Metric",
+    "Better",
+    "Exceptions",
+    "Picture",
+)
 
 
 def load(name: str) -> dict[str, Any]:

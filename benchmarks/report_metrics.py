@@ -1,0 +1,95 @@
+"""Write docs/metric-speed.md and docs/ladders.md from the results."""
+
+from collections.abc import Callable
+
+from common import HERE, RESULTS
+from report import load, milliseconds, table
+
+import beholder as bh
+
+DOCS = HERE.parent / "docs"
+SPEED = """# Every metric beside its peers
+
+Written by `benchmarks/run`; do not edit by hand. {width}x{height}, {threads} threads, one process, in turn; medians in
+milliseconds, quartiles in brackets. "bytes" is a NumPy array of uint8 in memory; "tensors" is PyTorch in single
+precision in [0, 1], the same for all libraries; "with gradient" adds the way back to the first picture. "Times
+Beholder" compares a peer with Beholder on bytes where the row is a forward one, and with Beholder's gradient where it
+is one with gradient: above 1 is slower than Beholder. "4K" is the memory that a picture of 3840x2160 adds.
+Values differ where definitions do: see [where peers disagree](disagreements.md).
+
+{machine}
+"""
+LADDERS = """# Which metric notices which distortion
+
+Written by `benchmarks/ladders.py`; do not edit by hand. {count} photographs ({names}), {side}x{side} pixels from the
+middle; every [distortion](howto/distort.md) at its five levels; the mean score of the photographs. A ladder holds when
+that mean never improves from a level to the next and is worse at the last than without distortion. A signed distortion
+is two ladders, upwards and downwards. {good} of {all} ladders hold. Here are those that do not: what a metric is blind
+to, or takes for an improvement.
+"""
+WHAT = {"reference": "Full reference", "image": "No reference"}
+
+
+def speed() -> str:
+    found = load("metrics")
+    machine, (width, height) = found["machine"], found["size"]
+    versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items())
+    about = f"{machine['processor']}, {machine['cores']} cores; Python {machine['python']}; {versions}."
+    text = SPEED.format(width=width, height=height, threads=found["threads"], machine=about)
+    summary, parts = [], ""
+    for row in sorted(found["rows"], key=lambda r: r["metric"]):
+        times, values = row["seconds"], row["values"]
+        own = times["beholder, bytes"]["median"]
+        peers = {n: t["median"] for n, t in times.items() if not n.startswith("beholder") and "gradient" not in n}
+        best = min(peers, key=peers.__getitem__) if peers else ""
+        memory = f"{row['peak_mb']:.0f}"
+        small = f"{times['beholder, bytes, 512x384']['median'] * 1e3:.1f}"
+        ratio = f"{peers[best] / own:.1f}" if best else ""
+        peer = f"{best.partition(',')[0]} {peers[best] * 1e3:.1f}" if best else ""
+        summary.append([f"`{row['metric']}`", row["picture"], f"{own * 1e3:.1f}", small, peer, ratio, memory])
+        if not peers:
+            continue
+        cells = []
+        for name, took in times.items():
+            if name.endswith("512x384"):
+                continue
+            backwards = times.get("beholder, tensors, with gradient", took)
+            base = backwards if "gradient" in name else times["beholder, bytes"]
+            value = values[name]
+            shown = "" if value is None else f"{value:.6f}"
+            cells.append([name, milliseconds(took), f"{took['median'] / base['median']:.2f}", shown])
+        cells += [[name, "failed", "", reason] for name, reason in row["failed"].items()]
+        parts += f"\n### {row['metric']}\n\n" + table(("Library", "ms", "Times Beholder", "Value"), cells)
+    head = ("Metric", "Picture", "Beholder, ms", "512x384, ms", "Fastest peer, ms", "Times Beholder", "4K, MB")
+    return text + "\n" + table(head, summary) + "\n## Peer by peer\n" + parts
+
+
+def ladders() -> str:
+    found = load("ladders")
+    rows = found["rows"]
+    good = sum(r["monotone"] for r in rows)
+    names = ", ".join(n.rpartition(".")[0] for n in found["photographs"])
+    text = LADDERS.format(count=len(found["photographs"]), names=names, side=found["side"], good=good, all=len(rows))
+    for needs, title in WHAT.items():
+        cells = []
+        for name in sorted({r["metric"] for r in rows if r["needs"] == needs}):
+            mine = [r for r in rows if r["metric"] == name]
+            failed = [f"{r['distortion']}{' ' + r['side'] if r['side'] else ''}" for r in mine if not r["monotone"]]
+            held = f"{len(mine) - len(failed)} of {len(mine)}"
+            cells.append([f"`{name}`", bh.metric(name).card.better, held, ", ".join(failed) or "none"])
+        text += f"\n## {title}\n\n" + table(("Metric", "Better", "Ladders that hold", "Exceptions"), cells)
+    return text
+
+
+def main() -> None:
+    pages: dict[str, tuple[str, Callable[[], str]]] = {
+        "metrics": ("metric-speed.md", speed),
+        "ladders": ("ladders.md", ladders),
+    }
+    for name, (page, write) in pages.items():
+        if (RESULTS / f"{name}.json").exists():
+            (DOCS / page).write_text(write())
+
+
+if __name__ == "__main__":
+    main()
