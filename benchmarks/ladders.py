@@ -25,46 +25,67 @@ import beholder as bh
 SIDE, COUNT, LEVELS = 320, 10, (1, 2, 3, 4, 5)
 
 
-def metrics() -> list[str]:
+SLOW = ("ilniqe", "mad")  # half a second and more for one picture: with --slow only
+
+
+def metrics(slow: bool = False) -> list[str]:
     """What needs no file of weights from the user, and no set of pictures."""
-    return [c.name for c in bh.list_metrics() if c.needs in ("image", "reference") and not c.backbones]
+    names = [c.name for c in bh.list_metrics() if c.needs in ("image", "reference") and not c.backbones]
+    return [n for n in names if slow or n not in SLOW]
 
 
 def batch(picture: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(picture.transpose(2, 0, 1))[None]
 
 
-def values(picture: np.ndarray, reference: np.ndarray) -> dict[str, float]:
+def values(picture: np.ndarray, reference: np.ndarray, names: list[str]) -> dict[str, float]:
     found = {}
-    for name in metrics():
+    for name in names:
         measure = bh.metric(name)
         pair = (batch(picture), batch(reference)) if measure.card.needs == "reference" else (batch(picture),)
         found[name] = measure.scores(*pair, threads=1)[0].value
     return found
 
 
-def task(path: Path, distortion: str) -> dict[str, Any]:
-    """The values of all metrics at all levels, for one photograph and distortion ("" for none)."""
+def task(path: Path, distortion: str, names: list[str]) -> dict[str, Any]:
+    """The values of these metrics at all levels, for one photograph and distortion ("" for none)."""
     with Image.open(path) as opened:
         whole = np.asarray(opened.convert("RGB"))
     top, left = ((n - SIDE) // 2 for n in whole.shape[:2])
     reference = np.ascontiguousarray(whole[top : top + SIDE, left : left + SIDE])
     versions = [reference] if not distortion else [bh.distort(reference, distortion, level=n, seed=n) for n in LEVELS]
-    return {"photograph": path.name, "distortion": distortion, "values": [values(v, reference) for v in versions]}
+    return {
+        "photograph": path.name,
+        "distortion": distortion,
+        "values": [values(v, reference, names) for v in versions],
+    }
 
 
-def gather(paths: list[Path], journal: Path) -> list[dict[str, Any]]:
-    """All tasks, those that an earlier run wrote down left out."""
-    done = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
-    there = {(d["photograph"], d["distortion"]) for d in done}
-    todo = [(p, d) for d in ("", *(c.name for c in bh.list_distortions())) for p in paths if (p.name, d) not in there]
+def gather(paths: list[Path], journal: Path, wanted: list[str]) -> list[dict[str, Any]]:
+    """All tasks; the values that an earlier run wrote down are left out."""
+    lines = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
+    done: dict[tuple[str, str], dict[str, Any]] = {}
+    for found in lines:
+        _merge(done, found)
+    todo = []
+    for distortion in ("", *(c.name for c in bh.list_distortions())):
+        for path in paths:
+            there = done.get((path.name, distortion), {"values": [{}]})["values"][0]
+            if missing := [n for n in wanted if n not in there]:
+                todo.append((path, distortion, missing))
     with ProcessPoolExecutor(2) as pool, journal.open("a") as file:
         for number, found in enumerate(pool.map(task, *zip(*todo, strict=True)) if todo else (), 1):
             file.write(json.dumps(found) + "\n")
             file.flush()
-            done.append(found)
+            _merge(done, found)
             print(f"\r{number} of {len(todo)}", end="", file=sys.stderr, flush=True)
-    return done
+    return list(done.values())
+
+
+def _merge(done: dict[tuple[str, str], dict[str, Any]], found: dict[str, Any]) -> None:
+    kept = done.setdefault((found["photograph"], found["distortion"]), found)
+    for old, new in zip(kept["values"], found["values"], strict=True):
+        old.update(new)
 
 
 def sides(distortion: Any) -> dict[str, list[int]]:
@@ -77,13 +98,13 @@ def sides(distortion: Any) -> dict[str, list[int]]:
     return {"up": up, "down": down}
 
 
-def judge(done: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def judge(done: list[dict[str, Any]], wanted: list[str]) -> list[dict[str, Any]]:
     """One row for each metric and ladder: the mean at each step, and whether it falls (in the sense of quality)."""
     table: dict[str, list[list[dict[str, float]]]] = {}
     for d in done:
         table.setdefault(d["distortion"], []).append(d["values"])
     rows = []
-    for card in (bh.metric(n).card for n in metrics()):
+    for card in (bh.metric(n).card for n in wanted):
         sign = 1 if card.better == "higher" else -1
         best = card.range[1] if card.better == "higher" else card.range[0]
         start = float(np.mean([v[0][card.name] for v in table[""]])) if card.needs == "image" else best
@@ -104,10 +125,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photographs", type=Path)
     parser.add_argument("--journal", type=Path, default=RESULTS / "ladders.journal")
+    parser.add_argument("--slow", action="store_true", help="the slow metrics, too")
     settings = parser.parse_args()
+    wanted = metrics(settings.slow)
     paths = sorted(p for p in settings.photographs.iterdir() if p.suffix.lower() in (".jpg", ".png"))[:COUNT]
-    done = gather(paths, settings.journal)
-    rows = judge(done)
+    done = gather(paths, settings.journal, wanted)
+    rows = judge(done, wanted)
     save("ladders", {"photographs": [p.name for p in paths], "side": SIDE, "rows": rows})
     print(f"{sum(r['monotone'] for r in rows)} of {len(rows)} ladders fall")
 

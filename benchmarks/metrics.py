@@ -26,7 +26,7 @@ HUGE = (3840, 2160)
 # What is asked for, of which picture ("y": luma, one plane; "rgb"), and the functions of the peers that compute it.
 FIELD: dict[str, tuple[str, dict[str, str]]] = {
     "mae": ("rgb", {}),
-    "mse": ("rgb", {"frame-analytics": "mse"}),
+    "mse": ("rgb", {}),
     "psnr": ("rgb", {"piq": "psnr", "frame-analytics": "psnr"}),
     "ssim": ("y", {"frame-analytics": "ssim"}),
     "ms_ssim": ("y", {"piq": "multi_scale_ssim", "frame-analytics": "ms_ssim"}),

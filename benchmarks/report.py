@@ -43,16 +43,9 @@ The first call ever compiles the kernels; they are kept on disk for later proces
 
 
 WORDS = (
-    "Library",
-    "Program",
-    "Computes",
-    "Call (1920x1080)",
-    "Command, one megapixel, later process",
-    "Metric",
-    "Better",
-    "Exceptions",
-    "Picture",
-)
+    "Library", "Program", "Computes", "Call (1920x1080)", "Command, one megapixel, later process", "Metric", "Better",
+    "Exceptions", "Picture", "Pair", "Values", "Why", "Equal to", "Beholder's values",
+)  # fmt: skip
 
 
 def load(name: str) -> dict[str, Any]:

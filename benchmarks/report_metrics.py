@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from common import HERE, RESULTS
 from report import load, milliseconds, table
+from why import CASES
 
 import beholder as bh
 
@@ -26,6 +27,13 @@ middle; every [distortion](howto/distort.md) at its five levels; the mean score 
 that mean never improves from a level to the next and is worse at the last than without distortion. A signed distortion
 is two ladders, upwards and downwards. {good} of {all} ladders hold. Here are those that do not: what a metric is blind
 to, or takes for an improvement.
+"""
+DISAGREE = """# Where peers disagree
+
+Written by `benchmarks/run`; do not edit by hand. Programs give different values under one name. The first table says
+who is right, where that could be found out: by the authors' own program, a published table, or exact arithmetic. The
+second was measured in one run, on one pair ({image} and {reference} of the tests' pictures): every peer's value, and
+the preset of Beholder that is equal to it (to {same:g}, single precision and another order of summation).
 """
 WHAT = {"reference": "Full reference", "image": "No reference"}
 
@@ -81,10 +89,26 @@ def ladders() -> str:
     return text
 
 
+def disagreements() -> str:
+    found = load("disagreements")
+    text = DISAGREE.format(image=found["image"], reference=found["reference"], same=2e-5)
+    text += "\n## Who is right\n\n" + table(
+        ("Metric", "Pair", "Values", "Why"), [[f"`{m}`", pair, values, why] for m, pair, values, why in CASES]
+    )
+    cells = []
+    for r in found["rows"]:
+        same = ", ".join(f"`{n}`" for n in r["same"])
+        own = ", ".join(f"`{n}` {v:.6g}" for n, v in r["presets"].items())
+        cells.append([f"`{r['metric']}`", r["program"], f"{r['value']:.7g}", same or "none", own])
+    header = ("Metric", "Program", "Value", "Equal to", "Beholder's values")
+    return text + "\n## One pair, every program\n\n" + table(header, cells)
+
+
 def main() -> None:
     pages: dict[str, tuple[str, Callable[[], str]]] = {
         "metrics": ("metric-speed.md", speed),
         "ladders": ("ladders.md", ladders),
+        "disagreements": ("disagreements.md", disagreements),
     }
     for name, (page, write) in pages.items():
         if (RESULTS / f"{name}.json").exists():

@@ -139,7 +139,19 @@ def load(name):
         pytest.skip(NEEDS_DATA)
     from PIL import Image
 
-    return np.asarray(Image.open(Path(DATA) / rest).convert("RGB"))
+    with Image.open(Path(DATA) / rest) as opened:
+        return np.asarray(opened.convert("RGB"))
+
+
+def features(name):
+    """Float32 features (N, D) of the name "features:NxD/SEED" or "features:NxD/SEED/NARROW", for metrics of sets."""
+    size, seed, *narrow = name.partition(":")[2].split("/")
+    count, width = (int(n) for n in size.split("x"))
+    values = noise(count, width, 1, seed=int(seed))[..., 0].astype(np.int64)
+    values = values + np.roll(values, 1, axis=1) // 2  # neighbours are correlated
+    if narrow:
+        values = values * (100 - int(narrow[0])) // 100 + int(narrow[0]) // 2
+    return (values / 256).astype(np.float32)
 
 
 def batch(*pictures):

@@ -14,9 +14,23 @@ ROOT = Path(beholder.__file__).parent
 LAYERS = (
     ("version",),
     ("errors",),
-    ("image", "decoding", "rasters", "profiles", "tiff", "arrays", "pyramids", "strips"),
+    (
+        "image",
+        "decoding",
+        "rasters",
+        "profiles",
+        "tiff",
+        "arrays",
+        "banded",
+        "banks",
+        "colours",
+        "pyramids",
+        "resizing",
+        "statistics",
+        "strips",
+    ),
     ("kernels", "metrics", "models"),
-    ("distortions", "scoring", "collecting", "datasets", "losses"),
+    ("distortions", "distorting", "scoring", "sets", "collecting", "datasets", "losses"),
     ("training", "tuning", "evaluation", "restoration", "explanation", "reporting", "medical", "study"),
     ("cluster", "serving", "cli"),
 )
@@ -153,7 +167,9 @@ def test_nothing_goes_to_the_network_and_nothing_pickles():
     banned = {"requests", "urllib", "http", "socket", "pickle", "httpx", "aiohttp"}
     for path in SOURCES:
         if home(path) not in ("cluster", "serving"):
-            assert not {m.split(".")[0] for m, _, _ in IMPORTS[path]} & banned, path.name
+            # PyTorch refuses a hostile file of weights with pickle's own error, which has to be caught
+            allowed = {"pickle"} if path.relative_to(ROOT).as_posix() == "models/backbones.py" else set()
+            assert not {m.split(".")[0] for m, _, _ in IMPORTS[path]} & banned - allowed, path.name
 
 
 def fresh(code):

@@ -10,7 +10,7 @@ from beholder import Loss
 from beholder.errors import InputError, SizeError, UnknownMetricError
 from beholder.metrics.registry import CARDS, metric
 
-PAIRED = [c.name for c in bh.list_metrics(needs="reference") if c.differentiable]
+PAIRED = [c.name for c in bh.list_metrics(needs="reference") if c.differentiable and not c.backbones]
 
 
 def tensors(side=176, kind=torch.float64):

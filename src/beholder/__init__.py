@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from beholder.version import __version__
 
 if TYPE_CHECKING:
+    from beholder.distortions import Distortion, distort, draw_chain, list_distortions
     from beholder.errors import (
         BeholderError,
         ChannelError,
@@ -28,11 +29,16 @@ if TYPE_CHECKING:
     from beholder.image import Image, read_image
     from beholder.losses import Loss
     from beholder.metrics import Metric, Score, list_metrics, metric
+    from beholder.metrics.fitting import fit_brisque, fit_ilniqe, fit_niqe
+    from beholder.metrics.sets import FeatureSet
     from beholder.scoring import Row, score, score_many
+    from beholder.sets import collect_features, compare_sets
 
 __all__ = [
     "BeholderError",
     "ChannelError",
+    "Distortion",
+    "FeatureSet",
     "Image",
     "InputError",
     "LayoutError",
@@ -49,6 +55,14 @@ __all__ = [
     "SizeError",
     "UnknownMetricError",
     "__version__",
+    "collect_features",
+    "compare_sets",
+    "distort",
+    "draw_chain",
+    "fit_brisque",
+    "fit_ilniqe",
+    "fit_niqe",
+    "list_distortions",
     "list_metrics",
     "metric",
     "read_image",
@@ -57,10 +71,14 @@ __all__ = [
 ]
 
 _HOMES = {
+    "distortions": ("Distortion", "distort", "draw_chain", "list_distortions"),
     "image": ("Image", "read_image"),
     "losses": ("Loss",),
     "metrics": ("Metric", "Score", "list_metrics", "metric"),
+    "metrics.fitting": ("fit_brisque", "fit_ilniqe", "fit_niqe"),
+    "metrics.sets": ("FeatureSet",),
     "scoring": ("Row", "score", "score_many"),
+    "sets": ("collect_features", "compare_sets"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

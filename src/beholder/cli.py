@@ -83,6 +83,10 @@ def score(
     most: Annotated[
         list[str] | None, typer.Option("--max", metavar="NAME=VALUE", help="Threshold; repeat for several.")
     ] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option("--weights", metavar="NAME=FILE", help="A network's weights, for metrics such as lpips; repeat."),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Pictures measured at once [default: one per processor].")
     ] = None,
@@ -94,7 +98,8 @@ def score(
     from beholder.collecting import expand, partners
     from beholder.scoring import choose, columns_of, score_many
 
-    measures = choose(metrics, paired=reference is not None)
+    files = _files(weights or [])
+    measures = choose(metrics, paired=reference is not None, weights=files)
     limits = {"min": _limits(least or [], measures, max), "max": _limits(most or [], measures, min)}
     find = partners(reference, inputs) if reference is not None else None
     images: Sequence[str] = list(expand(inputs))
@@ -110,7 +115,8 @@ def score(
 
     def rows(skip: int = 0) -> Iterator[dict[str, Any]]:
         produced = (
-            row.flat() for row in score_many(itertools.islice(images, skip, None), find, names, workers=workers)
+            row.flat()
+            for row in score_many(itertools.islice(images, skip, None), find, names, workers=workers, weights=files)
         )
         yield from tally.watch(_progress(produced, len(images), skip, quiet=quiet or output is None))
 
@@ -253,13 +259,19 @@ def _limits(given: Sequence[str], measures: Mapping[str, Any], strict: Callable[
     return limits
 
 
-def _weights(measures: Mapping[str, Any]) -> dict[str, str]:
-    names = [m.card.name for m in measures.values() if m.card.assess is not None]
-    if not names:
-        return {}
-    from beholder.models.runtime import weights_hash
+def _files(given: Sequence[str]) -> dict[str, str]:
+    """Files of weights by the names of their metrics."""
+    files = {}
+    for text in given:
+        name, equals, path = text.partition("=")
+        if not (name and equals and path):
+            raise InputError(f"weights are NAME=FILE such as lpips=alexnet-owt-7be5be79.pth, got {text!r}")
+        files[name] = path
+    return files
 
-    return {name: weights_hash(name) for name in names}
+
+def _weights(measures: Mapping[str, Any]) -> dict[str, str]:
+    return {m.card.name: m.weights for m in measures.values() if m.weights}
 
 
 def _card(name: str, measure: Any) -> dict[str, Any]:
@@ -275,7 +287,7 @@ def _card(name: str, measure: Any) -> dict[str, Any]:
     }
 
 
-def _progress(rows: Iterator[Any], total: int, done: int, *, quiet: bool) -> Iterator[Any]:
+def _progress(rows: Iterator[Any], total: int, done: int, *, quiet: bool, doing: str = "scoring") -> Iterator[Any]:
     """The same rows, with a bar on stderr where that is a terminal, and a line now and then where it is not."""
     if quiet:
         yield from rows
@@ -292,18 +304,111 @@ def _progress(rows: Iterator[Any], total: int, done: int, *, quiet: bool) -> Ite
             yield row
         return
     with Progress(
-        TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console, transient=True
+        TextColumn(doing), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console, transient=True
     ) as progress:
-        task = progress.add_task("scoring", total=total, completed=done)
+        task = progress.add_task(doing, total=total, completed=done)
         for row in rows:
             progress.advance(task)
             yield row
 
 
 @app.command()
+def distort(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(metavar="IMAGE|FOLDER|PATTERN|LIST...", help="Undistorted pictures.", show_default=False),
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FOLDER", help="For the pictures and their table, labels.csv.")
+    ],
+    distortions: Annotated[
+        str,
+        typer.Option(
+            "-d", "--distortions", metavar="NAMES|kadid|tid|all", help="Distortions with commas between; + chains them."
+        ),
+    ] = "kadid",
+    levels: Annotated[
+        str, typer.Option("--levels", metavar="LEVELS", help="From 0 (untouched) to 5, with commas between.")
+    ] = "1,2,3,4,5",
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same gives the same pictures.")] = 0,
+    chains: Annotated[int, typer.Option("--chains", min=0, help="So many random chains for each picture instead.")] = 0,
+    format: Annotated[  # noqa: A002  # the option's name
+        str, typer.Option("--format", metavar="png|bmp|tiff", help="Of the pictures; without loss.")
+    ] = "png",
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Pictures made at once [default: one per processor].")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress on stderr.")] = False,
+) -> None:
+    """Make distorted pictures and a table of their labels."""
+    from beholder.distorting import choose_distortions, plan, write
+
+    try:
+        steps = [float(v) for v in levels.split(",") if v.strip()]
+    except ValueError as error:
+        raise InputError(f"levels are numbers from 0 to 5 with commas between, got {levels!r}") from error
+    names = choose_distortions(distortions)
+    chosen = plan(inputs, output, names, steps, seed=seed, chains=chains, format=format)
+    made = write(chosen, resume=resume, workers=workers)
+    failed = 0
+    for label in _progress(made, len(chosen.labels), 0, quiet=quiet, doing="distorting"):
+        if label.error:
+            failed += 1
+            typer.echo(f"{label.reference}, {label.type}: {label.error}", err=True)
+    raise typer.Exit(FAILED if failed else 0)
+
+
+@app.command()
+def compare(
+    images: Annotated[str, typer.Argument(metavar="SET", help="A folder, pattern or list, or .npz features.")],
+    references: Annotated[str, typer.Argument(metavar="REFERENCES", help="The set to compare with, of any size.")],
+    metrics: Annotated[
+        str, typer.Option("-m", "--metrics", metavar="NAMES", help="Metrics of sets with commas between.")
+    ] = "fid,kid,precision_recall",
+    features: Annotated[
+        str, typer.Option("--features", metavar="beholder|inception", help="The network whose features are compared.")
+    ] = "beholder",
+    weights: Annotated[Path | None, typer.Option("--weights", metavar="FILE", help="Inception's weights.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write .csv, .json, .parquet or .html.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Pictures looked at at once [default: one per processor].")
+    ] = None,
+) -> None:
+    """Compare two sets of pictures, which need not be pairs: fid, kid, precision and recall."""
+    from beholder.reporting import RowFile
+    from beholder.scoring import columns_of
+    from beholder.sets import choose_sets, compare_sets, open_set
+
+    measures = choose_sets(metrics)
+    first, second = open_set(images), open_set(references)
+    names = (images, references)
+    row = compare_sets(first, second, metrics, features=features, weights=weights, workers=workers, names=names)
+    meta = {
+        "version": __version__,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "settings": {"metrics": [m.name for m in measures.values()], "features": features, "pictures": row.counts},
+        "weights": {name: score.weights for name, score in row.scores.items()},
+        "metrics": [_card(name, m) for name, m in measures.items()],
+    }
+    columns = columns_of(measures)
+    for name, error in row.failed:
+        typer.echo(f"{name}: {error}", err=True)
+    if output is not None:
+        with RowFile(output, columns, meta, restart=True) as file:
+            file.append(row.flat())
+            file.finish()
+    else:
+        _to_stdout(columns, meta, lambda: iter([row.flat()]), table=False)
+    raise typer.Exit(FAILED if row.failed else 0)
+
+
+@app.command()
 def metrics(
     as_json: Annotated[bool, typer.Option("--json", help="Print the cards as JSON.")] = False,
-    needs: Annotated[str | None, typer.Option("--needs", metavar="reference|image", help="Only this kind.")] = None,
+    needs: Annotated[str | None, typer.Option("--needs", metavar="reference|image|set", help="Only this kind.")] = None,
 ) -> None:
     """List the metrics: name, kind, orientation, range, unit, presets, verified or not, paper."""
     from beholder.metrics import list_metrics

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from beholder.arrays import Array, is_torch
 from beholder.errors import InputError
@@ -12,14 +13,15 @@ from beholder.metrics import Measure
 class Loss:
     """A metric as a training objective: always lower-is-better.
 
-    name: a differentiable metric, with or without preset; weight: a factor. Calling it with PyTorch tensors
-    (N, C, H, W) in [0, 1], the reference second for full-reference metrics, gives a scalar: the batch mean of the
-    metric where lower is better, else of its best value minus it (of its negative where there is no best value, as
-    for psnr). Raises UnknownMetricError, InputError for a metric without gradients or NumPy input.
+    name: a differentiable metric, with or without preset; weight: a factor; settings: the metric's own, such as
+    ``weights=``. Calling it with PyTorch tensors (N, C, H, W) in [0, 1], the reference second for full-reference
+    metrics, gives a scalar: the batch mean of the metric where lower is better, else of its best value minus it (of
+    its negative where there is no best value, as for psnr). Raises UnknownMetricError, InputError for a metric without
+    gradients or NumPy input.
     """
 
-    def __init__(self, name: str, weight: float = 1.0) -> None:
-        self.measure = Measure(name)
+    def __init__(self, name: str, weight: float = 1.0, **settings: Any) -> None:
+        self.measure = Measure(name, **settings)
         self.weight = weight
         if not self.measure.card.differentiable:
             raise InputError(f"{name} has no gradient; `beholder metrics --json` says which have one")

@@ -58,10 +58,13 @@ class Row(Mapping[str, Any]):
         return {**cells, "flags": list(self.flags), "error": self.error}
 
 
-def choose(metrics: Sequence[str] | str | None, *, paired: bool) -> dict[str, Measure]:
+def choose(
+    metrics: Sequence[str] | str | None, *, paired: bool, weights: Mapping[str, Any] | None = None
+) -> dict[str, Measure]:
     """The metrics by the names they were asked for; by default `beholder`, or psnr and ssim where there is a reference.
 
-    Raises UnknownMetricError, and InputError when one needs a reference and there is none.
+    weights: by metric, the file of a network's weights that it wants from the user. Raises UnknownMetricError, and
+    InputError when one needs a reference or weights and there are none.
     """
     if metrics is None:
         metrics = ("psnr", "ssim") if paired else ("beholder",)
@@ -70,10 +73,29 @@ def choose(metrics: Sequence[str] | str | None, *, paired: bool) -> dict[str, Me
     names = [n for n in names if n != ""]
     if not names:
         raise InputError("no metric is named; pass one such as 'beholder' or 'ssim', or none for the default")
-    measures = {name: Measure(name) for name in names}
+    measures = _with_weights(names, weights or {})
     for name, measure in measures.items():
+        if measure.card.needs == "set":
+            raise InputError(f"{name} compares two sets of pictures; use compare_sets or `beholder compare`")
         if measure.card.needs == "reference" and not paired:
             raise InputError(f"{name} compares with a reference and none was given; pass one, or choose beholder")
+    return measures
+
+
+def _with_weights(names: Sequence[str], weights: Mapping[str, Any]) -> dict[str, Measure]:
+    """Measures by name, each with the weights that were given for its name, else for its metric."""
+    given = {Measure(key).name: path for key, path in weights.items()}
+    measures = {}
+    for name in names:
+        measure = Measure(name)
+        path = given.get(measure.name, given.get(measure.card.name))
+        if path is not None:
+            measure = Measure(name, weights=path)
+        measure.check_weights()
+        measures[name] = measure
+    spare = set(given) - {n for m in measures.values() for n in (m.name, m.card.name)}
+    if spare:
+        raise InputError(f"weights are given for {min(spare)}, which is not measured; add it to the metrics")
     return measures
 
 
@@ -95,14 +117,16 @@ def score(
     layout: str | None = None,
     data_range: float | None = None,
     threads: int | None = None,
+    weights: Mapping[str, Any] | None = None,
 ) -> Row:
     """Score one picture.
 
     image, reference: what `read_image` takes: a path, bytes, a file, a PIL image, an array or a tensor (layout and
     data_range as there). metrics: names, default `beholder`, or psnr and ssim where a reference is given. threads:
-    how many to use, default all processors. Raises the typed errors of `beholder.errors`.
+    how many to use, default all processors. weights: by metric, the file of a network's weights, for those that want
+    one (``{"lpips": "alexnet-owt-7be5be79.pth"}``). Raises the typed errors of `beholder.errors`.
     """
-    measures = choose(metrics, paired=reference is not None)
+    measures = choose(metrics, paired=reference is not None, weights=weights)
     if threads is not None and threads < 1:
         raise InputError(f"threads must be at least 1, got {threads!r}; leave it out for all processors")
     read = functools.partial(read_image, layout=layout, data_range=data_range)
@@ -118,14 +142,16 @@ def score_many(
     workers: int | None = None,
     layout: str | None = None,
     data_range: float | None = None,
+    weights: Mapping[str, Any] | None = None,
 ) -> Iterator[Row]:
     """Score many pictures: a generator of rows, in order, one for each, with errors as rows.
 
     images: sources as for `score`, taken as they are needed. references: one for each image, in the same order, or a
     function from image to reference. workers: pictures measured at once, default one per processor; memory does not
-    grow with the number of pictures. Raises UnknownMetricError and InputError for wrong metrics only.
+    grow with the number of pictures. weights: as for `score`. Raises UnknownMetricError and InputError for wrong
+    metrics only.
     """
-    measures = choose(metrics, paired=references is not None)
+    measures = choose(metrics, paired=references is not None, weights=weights)
     if isinstance(images, (str, bytes, os.PathLike)):
         raise InputError(f"score_many takes many pictures, got {images!r} alone; use score, or put it into a list")
     if workers is not None and workers < 1:

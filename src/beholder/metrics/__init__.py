@@ -6,21 +6,62 @@ from collections.abc import Iterable
 from typing import Any
 
 from beholder.errors import InputError
-from beholder.metrics import deep, gradient, pixel, structure
+from beholder.metrics import (
+    appearance,
+    artefact,
+    colour,
+    deep,
+    edges,
+    features,
+    frequency,
+    gradient,
+    ilniqe,
+    information,
+    natural,
+    perception,
+    phase,
+    pixel,
+    pyramid,
+    saliency,
+    sets,
+    spectral,
+    ssimulacra2,
+    structure,
+    tone,
+    wavelet,
+)
 from beholder.metrics.measure import Measure
-from beholder.metrics.registry import CARDS, Assessment, Metric, Needs, Score
+from beholder.metrics.registry import CARDS, KINDS, Assessment, Metric, Needs, Score
 
 __all__ = [
     "Assessment",
     "Measure",
     "Metric",
     "Score",
+    "appearance",
+    "artefact",
+    "colour",
     "deep",
+    "edges",
+    "features",
+    "frequency",
     "gradient",
+    "ilniqe",
+    "information",
     "list_metrics",
     "metric",
+    "natural",
+    "perception",
+    "phase",
     "pixel",
+    "pyramid",
+    "saliency",
+    "sets",
+    "spectral",
+    "ssimulacra2",
     "structure",
+    "tone",
+    "wavelet",
 ]
 
 
@@ -34,8 +75,8 @@ def metric(name: str, **settings: Any) -> Measure:
 
 
 def list_metrics(needs: Needs | None = None) -> list[Metric]:
-    """The cards of all metrics by name, or of those that need "reference" or only an "image"."""
-    if needs not in (None, "reference", "image"):
-        raise InputError(f"needs is 'reference' or 'image', got {needs!r}; leave it out for all metrics")
+    """The cards of all metrics by name, or of those that need a "reference", only an "image", or a "set" of them."""
+    if needs not in (None, *KINDS):
+        raise InputError(f"needs is one of {', '.join(map(repr, KINDS))}, got {needs!r}; leave it out for all metrics")
     cards: Iterable[Metric] = sorted(CARDS.values(), key=lambda c: c.name)
     return [c for c in cards if needs in (None, c.needs)]

@@ -1,4 +1,4 @@
-"""Metrics that a network computes: `beholder`, the score of a picture by itself."""
+"""Metrics that a network computes: `beholder`, the score of a picture by itself, and `beholder_fr`, against another."""
 
 from __future__ import annotations
 
@@ -48,6 +48,8 @@ def _network(device: str) -> Any:
     "of distortions (Lin et al. 2019, doi:10.1109/QoMEX.2019.8743252)",
     presets={"native": {"native": True}},
     verified=("",),
+    tolerance=0.05,
+    model="beholder",
     assess=assess,
 )
 def beholder(image: Array, *, native: bool = False) -> Array:
@@ -62,3 +64,56 @@ def beholder(image: Array, *, native: bool = False) -> Array:
     import numpy as np
 
     return np.asarray([a.value for a in assess(image, native=native)])
+
+
+def _beside(image: Any, reference: Any, **settings: Any) -> float:
+    from beholder.models.comparison import comparer
+
+    threads = settings.pop("threads", 1)
+    found: float = comparer(threads).compare(image, reference, **settings)
+    return found
+
+
+def beholder_fr_kernel(image: Any, reference: Any, *, threads: int, native: bool = False) -> float | None:
+    """`beholder_fr` of two uint8 pictures (H, W) or (H, W, 3), without a copy of the whole as floats."""
+    pair = [p[None] if p.ndim == 2 else p.transpose(2, 0, 1) for p in (image, reference)]
+    return _beside(pair[0], pair[1], full_scale=255.0, threads=threads, native=native)
+
+
+@functools.lru_cache(maxsize=2)
+def _pair_network(device: str) -> Any:
+    from beholder.models.assessors.pair import PairViewer
+
+    return PairViewer().to(device)
+
+
+@metric(
+    "beholder_fr",
+    better="lower",
+    range=(0.0, 1.0),
+    unit="",
+    needs="reference",
+    min_size=32,
+    paper="Beholder's own, moments and covariances of feature maps as in Ding et al. 2020 "
+    "(doi:10.1109/TPAMI.2020.3045810), of EfficientNet-Lite0 (Tan and Le 2019, doi:10.48550/arXiv.1905.11946) and of "
+    "the picture, fitted to KADID-10k's mean opinions by type and level (Lin et al. 2019, "
+    "doi:10.1109/QoMEX.2019.8743252)",
+    presets={"native": {"native": True}},
+    unverified="Beholder's own: no other program computes it; its agreement with people is on the model card",
+    tolerance=1e-4,
+    model="beholder_fr",
+    kernel=beholder_fr_kernel,
+)
+def beholder_fr(image: Array, reference: Array, *, native: bool = False) -> Array:
+    """How much worse than the reference a picture looks, by a CNN's maps of both: 0 equal, 1 as bad as can be.
+
+    image, reference: (N, C, H, W) sRGB in [0, 1], C 1 or 3, equal shapes. Returns (N,). Up to one megapixel pictures
+    are seen at 100 %; larger ones as on a screen, reduced to one megapixel. The preset ``native`` sees every picture at
+    100 %, by tiles. PyTorch tensors give gradients and need ``beholder[train]``.
+    """
+    if is_torch(image):
+        return _pair_network(str(image.device))(image.float(), reference.float(), native=native).to(image.dtype)
+    import numpy as np
+
+    pairs = zip(image, reference, strict=True)
+    return np.asarray([_beside(x, y, native=native) for x, y in pairs], dtype=image.dtype)

@@ -42,6 +42,19 @@ class Measure:
         return f"{self.card.name}:{self.preset}" if self.preset else self.card.name
 
     @property
+    def weights(self) -> str:
+        """The first twelve hexadecimal digits of the SHA-256 of the weights, empty where the metric has none."""
+        if self.card.model:
+            from beholder.models.runtime import weights_hash
+
+            return weights_hash(self.card.model)
+        if self.settings.get("weights") is not None:
+            from beholder.models.backbones import weights_digest
+
+            return weights_digest(self.settings["weights"])[:12]
+        return ""
+
+    @property
     def range(self) -> tuple[float, float]:
         """Smallest and largest value that can occur with this preset."""
         return self.card.ranges.get(self.preset, self.card.range)
@@ -68,7 +81,7 @@ class Measure:
         library; integers are measured in double precision. Raises LayoutError, SizeError, ChannelError, RangeError.
         """
         self.check(image, reference)
-        if data_range is None and _fits_kernel(image) and (reference is None or _fits_kernel(reference)):
+        if data_range is None and self.card.kernel is not None:
             values = self._by_kernel(image, reference, threads or processors())
             if values is not None:
                 return values
@@ -86,7 +99,7 @@ class Measure:
         name, preset = self.card.name, self.preset
         if self.card.assess is None:
             values = self(image, reference, threads=threads)
-            return [Score(name, float(v), preset, **fixed) for v in values]
+            return [Score(name, float(v), preset, weights=self.weights, **fixed) for v in values]
         self.check(image, reference)
         full_scale = FULL_SCALE.get(dtype_name(image), 1)
         if full_scale == 1:  # integers are converted by parts, to save memory
@@ -98,9 +111,24 @@ class Measure:
             for a in found
         ]
 
+    def compare(self, images: Any, references: Any) -> float:
+        """The value of a set metric for two sets: `FeatureSet`s, or arrays of features (N, size).
+
+        Raises InputError for a metric of pictures, and for sets that are too small or not of one network.
+        """
+        if self.card.needs != "set":
+            raise InputError(f"{self.card.name} is a {self.card.kind} metric and compares no sets; pass it pictures")
+        from beholder.metrics.sets import FeatureSet
+
+        pair = [s if isinstance(s, FeatureSet) else FeatureSet.of(s) for s in (images, references)]
+        return float(self.card.function(*pair, **self.settings))
+
     def check(self, image: Array, reference: Array | None) -> None:
         """Raise a typed error unless the pictures are of a kind, shape and size that the metric can measure."""
         name = self.card.name
+        if self.card.needs == "set":
+            raise InputError(f"{name} compares two sets of pictures; use beholder.compare_sets or `beholder compare`")
+        self.check_weights()
         if (reference is None) == (self.card.needs == "reference"):
             wants = "an image and its reference" if reference is None else "an image alone"
             raise InputError(f"{name} is a {self.card.kind} metric: it takes {wants}")
@@ -114,18 +142,27 @@ class Measure:
             least = f"{self.card.min_size}x{self.card.min_size}"
             raise SizeError(f"{name} needs at least {least} pixels, got {height}x{width}; pass larger pictures")
 
+    def check_weights(self) -> None:
+        """Raise InputError where the user has to bring a network's weights and has not; it says which file."""
+        backbone = self.card.backbones.get(self.preset)
+        if backbone is not None:
+            from beholder.models.backbones import check_weights
+
+            check_weights(self.settings.get("weights"), backbone, self.name)
+
     def _by_kernel(self, image: Array, reference: Array | None, threads: int) -> Array | None:
-        """The values by the fused kernel, None where there is none for these settings."""
-        if self.card.kernel is None:
+        """The values by the fused kernel, None where there is none for these settings or this kind of array."""
+        given = [a if a is None else _bytes_of(a) for a in (image, reference)]
+        if self.card.kernel is None or given[0] is None or (reference is not None and given[1] is None):
             return None
+        pictures = [a for a in given if a is not None]
         values = np.empty(len(image))
-        pictures = [a for a in (image, reference) if a is not None]
-        for i, given in enumerate(zip(*pictures, strict=True)):
-            value = self.card.kernel(*map(_interleaved, given), threads=threads, **self.settings)
+        for i, pair in enumerate(zip(*pictures, strict=True)):
+            value = self.card.kernel(*map(_interleaved, pair), threads=threads, **self.settings)
             if value is None:
                 return None
             values[i] = value
-        return values
+        return values if isinstance(image, np.ndarray) else namespace(image).asarray(values)
 
 
 def _levels(array: Array, data_range: float | None) -> float | None:
@@ -220,8 +257,13 @@ def _same_precision(image: Array, reference: Array) -> list[Array]:
     return [xp.astype(a, kind, copy=False) for a in (image, reference)]
 
 
-def _fits_kernel(array: Array | None) -> bool:
-    return isinstance(array, np.ndarray) and array.dtype == np.uint8
+def _bytes_of(array: Array) -> np.ndarray[Any, Any] | None:
+    """The array or tensor as a NumPy array that shares its memory, where it holds bytes within a kernel's reach."""
+    if dtype_name(array) != "uint8":
+        return None
+    if not is_torch(array):
+        return np.asarray(array)
+    return np.asarray(array.numpy()) if array.device.type == "cpu" else None
 
 
 def _interleaved(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

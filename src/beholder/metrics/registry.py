@@ -15,7 +15,8 @@ from beholder.version import __version__
 
 Array = Any
 """A NumPy array or a PyTorch tensor."""
-Needs = Literal["reference", "image"]
+Needs = Literal["reference", "image", "set"]
+KINDS = {"reference": "full reference", "image": "no reference", "set": "set"}
 Better = Literal["higher", "lower"]
 Function = TypeVar("Function", bound=Callable[..., Array])
 
@@ -65,10 +66,14 @@ class Metric:
     """The card of a metric: everything that CLI, documentation, service and tests need to know of it.
 
     better: which direction means better quality; range: smallest and largest value that can occur, ranges: the same
-    for presets with another; needs: "reference" (full reference) or "image" (no reference); min_size: smallest height
-    and width in pixels; verified: the presets ("" is the default one) with a truth value from outside the project;
-    unverified: why there is none for the others; channels: the counts that it takes, None for any; precision: the
-    largest relative difference between the kernel, which works on uint8, and the definition.
+    for presets with another; needs: "reference" (full reference), "image" (no reference) or "set" (two sets of
+    pictures); min_size: smallest height and width in pixels; verified: the presets ("" is the default one) with a
+    truth value from outside the project; unverified: why there is none for the others; channels: the counts that it
+    takes, None for any; precision: the largest relative difference between the kernel, which works on uint8, and the
+    definition; tolerance: how far the ways to one value may lie apart, in the metric's unit, where a network in single
+    precision computes it (0 for formulas); keeps: whether a set metric needs the features themselves, not only their
+    moments; model: the shipped model file behind it; backbones: for each preset the network whose weights the user
+    brings as `weights`.
     """
 
     name: str
@@ -88,13 +93,17 @@ class Metric:
     differentiable: bool = True
     channels: tuple[int, ...] | None = (1, 3)
     precision: float = 1e-5
+    tolerance: float = 0.0
+    keeps: bool = False
+    model: str = ""
+    backbones: Mapping[str, str] = field(default_factory=dict, compare=False)
     kernel: Callable[..., float | None] | None = field(default=None, repr=False, compare=False)
     assess: Callable[..., list[Assessment]] | None = field(default=None, repr=False, compare=False)
 
     @property
     def kind(self) -> str:
-        """Full reference or no reference, in words."""
-        return "full reference" if self.needs == "reference" else "no reference"
+        """Full reference, no reference or set, in words."""
+        return KINDS[self.needs]
 
     def __reduce__(self) -> tuple[Callable[[str], Metric], tuple[str]]:
         return card_of, (self.name,)
@@ -121,6 +130,10 @@ def metric(
     differentiable: bool = True,
     channels: tuple[int, ...] | None = (1, 3),
     precision: float = 1e-5,
+    tolerance: float = 0.0,
+    keeps: bool = False,
+    model: str = "",
+    backbones: Mapping[str, str] | None = None,
     kernel: Callable[..., float | None] | None = None,
     assess: Callable[..., list[Assessment]] | None = None,
 ) -> Callable[[Function], Function]:
@@ -147,6 +160,10 @@ def metric(
             differentiable=differentiable,
             channels=channels,
             precision=precision,
+            tolerance=tolerance,
+            keeps=keeps,
+            model=model,
+            backbones=MappingProxyType(dict(backbones or {})),
             kernel=kernel,
             assess=assess,
         )

@@ -8,9 +8,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from beholder.errors import MissingExtraError, ModelError
 
 FORMAT = 1
+DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "I64": "<i8"}
+"""NumPy's names of the types in safetensors files that Beholder writes."""
 KEY = "beholder"
 """Where the header stands in the metadata of a file."""
 
@@ -64,6 +69,23 @@ def save_model(path: str | Path, state: Mapping[str, Any], header: Mapping[str, 
         k: v.detach().to(torch.float16 if v.is_floating_point() else v.dtype).contiguous() for k, v in state.items()
     }
     save_file(halves, str(path), metadata={KEY: json.dumps({**header, "format": FORMAT}, sort_keys=True)})
+
+
+def read_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
+    """All tensors of a safetensors file as NumPy arrays, without PyTorch; ModelError for a damaged file."""
+    try:
+        raw = Path(path).read_bytes()
+        start = 8 + int.from_bytes(raw[:8], "little")
+        layout = json.loads(raw[8:start])
+        layout.pop("__metadata__", None)
+        return {
+            name: np.frombuffer(
+                raw[start + entry["data_offsets"][0] : start + entry["data_offsets"][1]], DTYPES[entry["dtype"]]
+            ).reshape(entry["shape"])
+            for name, entry in layout.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path} cannot be read as a safetensors model file: {error}") from error
 
 
 def load_model(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:

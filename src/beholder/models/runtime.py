@@ -23,6 +23,10 @@ CELL = 64
 """Tiles lie on a grid of this many pixels, the deepest cell of the network at half size."""
 FILES = (".onnx", ".head.onnx", ".safetensors")
 """What a shipped model consists of: two graphs, and the weights that they point into, with the header."""
+DEEPEST = slice(992, 2272)
+"""Where the sums of the head's 1280 channels at full size stand: behind sum and square of 24 + 40 + 112 + 320."""
+MODELS = {"beholder": FILES, "beholder_fr": (".onnx", ".safetensors")}
+"""The files of every shipped model, by its name."""
 _EVERYTHING = np.array([0, 0, 1 << 24, 1 << 24], dtype=np.int64)
 
 
@@ -53,8 +57,8 @@ class Assessor:
 
     def __init__(self, name: str = "beholder", threads: int = 1) -> None:
         self.header = read_header(shipped(f"{name}.safetensors"))
-        self._body = _open(shipped(f"{name}.onnx"), threads)
-        self._head = _open(shipped(f"{name}.head.onnx"), 1)
+        self._body = open_graph(shipped(f"{name}.onnx"), threads)
+        self._head = open_graph(shipped(f"{name}.head.onnx"), 1)
         self.weights = weights_hash(name)
 
     def assess(
@@ -70,7 +74,7 @@ class Assessor:
             image, full_scale = reduce_to_view(image, full_scale), 1.0
         image = mirror_to(image, MIN_SIDE)
         sums = counts = 0.0
-        for part in tiles(image.shape[1:], tile, margin) if native else (_whole(image),):
+        for part in tiles(image.shape[1:], tile, margin) if native else (whole(image),):
             crop = np.empty((1, 3, *image[0, part.rows, part.columns].shape), np.float32)
             np.divide(image[:, part.rows, part.columns], full_scale, out=crop[0], casting="unsafe")
             tile_sums, tile_counts = self._body.run(None, {"image": crop, "inner": part.inner})
@@ -79,6 +83,15 @@ class Assessor:
             None, {"sums": np.asarray(sums, np.float32), "counts": np.asarray(counts, np.float32)}
         )
         return self._opinion(float(score[0]), float(distance[0]))
+
+    def features(self, image: Samples) -> FloatArray:
+        """Mean of each of the deepest stage's 1280 channels; image: (C, H, W) sRGB in [0, 1], seen as by `assess`."""
+        image = mirror_to(reduce_to_view(image), MIN_SIDE)
+        crop = np.empty((1, 3, *image.shape[1:]), np.float32)
+        crop[0] = image
+        sums, counts = self._body.run(None, {"image": crop, "inner": _EVERYTHING})
+        found: FloatArray = sums[0, DEEPEST] / counts[4]
+        return found
 
     def _opinion(self, score: float, distance: float) -> Opinion:
         value = min(max(score, 0.0), 100.0)
@@ -96,7 +109,7 @@ class Assessor:
 def weights_hash(name: str) -> str:
     """The first twelve hexadecimal digits of the SHA-256 over a shipped model's files."""
     digest = hashlib.sha256()
-    for ending in FILES:
+    for ending in MODELS[name]:
         digest.update(shipped(name + ending).read_bytes())
     return digest.hexdigest()[:12]
 
@@ -152,16 +165,19 @@ def _spans(length: int, tile: int, margin: int) -> Iterator[tuple[int, slice, in
         yield first, slice(begin, end), (1 << 24) if last else first + tile // CELL
 
 
-def _whole(image: Samples) -> Tile:
+def whole(image: Samples) -> Tile:
+    """The picture as one tile."""
     return Tile(slice(0, image.shape[1]), slice(0, image.shape[2]), _EVERYTHING)
 
 
-def _open(path: Path, threads: int) -> Any:
+def open_graph(path: Path, threads: int, *, arena: bool = True) -> Any:
+    """An ONNX graph in ONNX Runtime, on the processor; ModelError for a damaged file."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = arena  # without, memory goes back at once: less is held, a little more time taken
     options.enable_mem_pattern = False  # pictures differ in size
     options.log_severity_level = 4
     try:
