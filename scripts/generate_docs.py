@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import json
 import re
 import sys
 from typing import Any
@@ -152,12 +153,30 @@ REFERENCE = {
 }
 
 
+def sources_file() -> str:
+    """Where the values come from that each preset is held to, out of the truth files: the package tells its users."""
+    import beholder
+
+    found: dict[str, dict[str, list[str]]] = {}
+    for card in beholder.list_metrics():
+        path = ROOT / f"tests/truth/{card.name}.json"
+        truth = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        for row in [*truth.get("rows", []), *truth.get("agreement", [])]:
+            told = found.setdefault(card.name, {}).setdefault(row["preset"], [])
+            if row["source"] not in told:
+                told.append(row["source"])
+    return json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+FILES = {"src/beholder/metrics/sources.json": sources_file}
+
+
 def main() -> int:
     """Write or check everything; the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="change nothing, tell what is stale")
     check = parser.parse_args().check
-    wanted = {ROOT / name: make for name, make in REFERENCE.items()}
+    wanted = {ROOT / name: make for name, make in {**REFERENCE, **FILES}.items()}
     stale = []
     for page in [*wanted, *example_pages()]:
         text = wanted[page]() if page in wanted else refreshed(page)

@@ -88,10 +88,11 @@ def test_outputs_are_compared_with_sense(shown: str, now: str, same: bool) -> No
 # ------------------------------------------------------------------------------------------------ generated pages
 
 
-@pytest.mark.parametrize("name", generate_docs.REFERENCE)
-def test_generated_page_is_fresh(name: str) -> None:
+@pytest.mark.parametrize("name", [*generate_docs.REFERENCE, *generate_docs.FILES])
+def test_generated_file_is_fresh(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
-    assert text == generate_docs.REFERENCE[name](), f"{name} is stale: run scripts/generate_docs.py"
+    make = {**generate_docs.REFERENCE, **generate_docs.FILES}[name]
+    assert text == make(), f"{name} is stale: run scripts/generate_docs.py"
 
 
 def test_reference_names_every_metric_preset_option_and_public_name() -> None:

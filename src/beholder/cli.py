@@ -448,6 +448,8 @@ def metrics(
 
 
 def _full_card(card: Any) -> dict[str, Any]:
+    from beholder.metrics.registry import sources_of
+
     return {
         "name": card.name,
         "kind": card.kind,
@@ -458,6 +460,8 @@ def _full_card(card: Any) -> dict[str, Any]:
         "min_size": card.min_size,
         "presets": {k: dict(v) for k, v in card.presets.items()},
         "verified": sorted(card.verified),
+        "sources": sources_of(card.name),
+        "unverified": card.unverified,
         "differentiable": card.differentiable,
         "summary": card.summary,
         "paper": card.paper,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import inspect
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
@@ -178,6 +181,18 @@ def card_of(name: str) -> Metric:
     """The card of a metric by its canonical name, in any process."""
     importlib.import_module("beholder.metrics")  # fills the registry
     return CARDS[name]
+
+
+@functools.cache
+def _sources() -> dict[str, dict[str, list[str]]]:
+    path = Path(__file__).with_name("sources.json")
+    found: dict[str, dict[str, list[str]]] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def sources_of(name: str) -> dict[str, list[str]]:
+    """For each verified preset of a metric ("" is the default one) where the values come from that tests hold it to."""
+    return _sources().get(name, {})
 
 
 def normalise(name: str) -> str:
