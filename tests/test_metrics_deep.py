@@ -67,8 +67,9 @@ def test_tiles_give_what_the_whole_gives(name, monkeypatch):
     m = made(name)
     image, reference = (np.tile(a, (1, 1, 4, 4))[..., :331, :415] for a in pair())
     whole = m(*(torch.tensor(a / 255, dtype=torch.float64) for a in (image, reference)))
-    monkeypatch.setattr(deep_features, "TILE", 96)
-    assert len(list(deep_features._tiles(331, 415))) > 9
+    assert len(list(deep_features._tiles(331, 415, 96))) > 9
+    for network in deep_features.TILES:
+        monkeypatch.setitem(deep_features.TILES, network, 96)
     assert float(m(image, reference)[0]) == pytest.approx(float(whole[0]), rel=1e-4)
 
 

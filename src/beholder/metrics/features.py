@@ -12,8 +12,8 @@ from beholder.arrays import Array, is_torch
 from beholder.errors import MissingExtraError
 from beholder.metrics.registry import metric
 
-TILE = 320
-"""Side of the tiles in which large pictures are looked at; a multiple of 16."""
+TILES = {"alexnet": 1024, "squeezenet1_1": 512, "vgg16": 320}
+"""Side of the tiles in which large pictures are looked at, by what a network's maps cost; multiples of 16."""
 MARGIN = 112
 """Pixels around a tile that the deepest map of any of the networks sees; a multiple of 16."""
 CELL = 16
@@ -45,7 +45,8 @@ def _by_tiles(kind: str, x: Any, y: Any, scale: float, network: str, weights: An
         raise MissingExtraError(f'{kind} needs PyTorch: pip install "beholder[train]"') from error
     comparer = _comparer(kind, network, weights, torch.empty(0, dtype=torch.float32))
     with torch.no_grad():
-        for rows, columns, box in _tiles(*x.shape[1:]):
+        height, width = x.shape[1:]
+        for rows, columns, box in _tiles(height, width, TILES[network]):
             pair = []
             for picture in (x, y):
                 part = picture[:, rows, columns].astype(np.float32) / np.float32(scale)
@@ -54,22 +55,22 @@ def _by_tiles(kind: str, x: Any, y: Any, scale: float, network: str, weights: An
         return float(comparer.value()[0])
 
 
-def _tiles(height: int, width: int) -> Iterator[tuple[slice, slice, tuple[int, int, int, int]]]:
-    for rows, top, bottom in _spans(height):
-        for columns, left, right in _spans(width):
+def _tiles(height: int, width: int, tile: int) -> Iterator[tuple[slice, slice, tuple[int, int, int, int]]]:
+    for rows, top, bottom in _spans(height, tile):
+        for columns, left, right in _spans(width, tile):
             yield rows, columns, (top, left, bottom, right)
 
 
-def _spans(length: int) -> Iterator[tuple[slice, int, int]]:
+def _spans(length: int, tile: int) -> Iterator[tuple[slice, int, int]]:
     """(pixels, first cell that counts, end of those) along one axis; the last span takes what is left."""
-    starts = list(range(0, max(length - TILE // 2, 1), TILE))  # no thin remainder
+    starts = list(range(0, max(length - tile // 2, 1), tile))  # no thin remainder
     for start in starts:
         begin = max(start - MARGIN, 0)
         first = (start - begin) // CELL
         if start == starts[-1]:
             yield slice(begin, length), first, 1 << 20
         else:
-            yield slice(begin, min(start + TILE + MARGIN, length)), first, first + TILE // CELL
+            yield slice(begin, min(start + tile + MARGIN, length)), first, first + tile // CELL
 
 
 def lpips_kernel(
