@@ -27,9 +27,9 @@ FOLDER = """
 {count} pairs of {side}x{side} pixels, out of scikit-image's photographs: the references at quality 95
 ({ref:.2f} bytes a pixel), the distorted ones decoded from them and encoded at qualities from 12 to 88 ({dist:.2f} bytes
 a pixel). Wall time of the whole process, start-up and all, on {cores} cores. "Decode only" is what two threads take to
-read and decode the files, in a process that is up already. The fast peers are spread over both cores by a pool of
-threads, with OpenCV or simplejpeg to decode: the fastest of what was tried (a plain loop, as their documentation shows
-it, and Pillow are slower). "Pairs per CPU second" counts the time of all threads and child processes: it hardly depends
+read and decode the files, in a process that is up already. The peers run as their examples
+show it, in a plain loop, with Pillow or simplejpeg to decode, and as fast as we could make them, spread over both cores
+by a pool of threads. "Pairs per CPU second" counts the time of all threads and child processes: it hardly depends
 on what else the machine was doing, and says nothing of how well the cores were used. `ssim:y` of the peers is on luma
 rounded to bytes by OpenCV, and fast-ssim's is the uniform window of 7x7 (it has no Gaussian one), so its work is less.
 ffmpeg compares the planes of the JPEG files as they are (no conversion to RGB), and its `ssim` is on overlapping blocks

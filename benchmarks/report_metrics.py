@@ -68,6 +68,9 @@ def speed() -> str:
             cells.append([name, milliseconds(took), f"{took['median'] / base['median']:.2f}", shown])
         cells += [[name, "failed", "", reason] for name, reason in row["failed"].items()]
         parts += f"\n### {row['metric']}\n\n" + table(("Library", "ms", "Times Beholder", "Value"), cells)
+    there = {r["metric"] for r in found["rows"]}
+    absent = [c.name for c in bh.list_metrics() if c.name not in there and c.needs != "set"]
+    text += f"\nNot measured in this run: {', '.join(absent)}.\n" if absent else ""
     head = ("Metric", "Picture", "Beholder, ms", "512x384, ms", "Fastest peer, ms", "Times Beholder", "4K, MB")
     return text + "\n" + table(head, summary) + "\n## Peer by peer\n" + parts
 
