@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from beholder.strips import cut, run
+from beholder.strips import AHEAD, cut, run, stream
 
 
 @pytest.mark.parametrize(("height", "rows"), [(1, 4), (4, 4), (5, 4), (17, 3)])
@@ -35,3 +35,25 @@ def test_errors_are_raised(threads):
 
     with pytest.raises(ValueError, match="five"):
         run(work, range(20), threads)
+
+
+def test_runs_may_stand_in_runs():
+    """More of them than threads there are: none may wait for one that cannot begin."""
+    found = run(lambda n: sum(run(lambda m: n * m, range(5), 3)), range(60), 60)
+    assert found == [10 * n for n in range(60)]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_stream_is_in_order_and_takes_items_as_it_needs_them(workers):
+    taken = []
+
+    def items():
+        for n in range(40):
+            taken.append(n)
+            yield n, n + 1
+
+    found = stream(lambda a, b: a * b, items(), workers, "test-stream")
+    assert next(found) == 0
+    assert len(taken) == AHEAD * workers
+    assert list(found) == [n * (n + 1) for n in range(1, 40)]
+    assert not [t for t in threading.enumerate() if t.name.startswith("test-stream")]

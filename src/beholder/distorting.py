@@ -7,9 +7,7 @@ import io
 import json
 import os
 import zlib
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from beholder.distortions import distort, draw_chain, find, list_distortions
 from beholder.errors import BeholderError, InputError, OutputError
 from beholder.image import read_image
 from beholder.metrics.measure import processors
+from beholder.strips import stream
 from beholder.version import __version__
 
 FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -31,7 +30,6 @@ FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
 """Endings of the pictures that can be written; all are without loss, so that the label is the whole truth."""
 COLUMNS = ("image", "reference", "type", "level", "seed", "parameters")
 TABLE, SETTINGS = "labels.csv", "labels.json"
-AHEAD = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,17 +200,8 @@ def _open(chosen: Plan, resume: bool) -> None:
 
 def _stream(chosen: Plan, resume: bool, workers: int) -> Iterator[Label]:
     read = functools.lru_cache(maxsize=2 * workers + 1)(lambda source: read_image(source).native)
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="beholder-distort")
-    under_way: deque[Future[Label]] = deque()
-    try:
-        for label, source in zip(chosen.labels, chosen.sources, strict=True):
-            under_way.append(pool.submit(_make, chosen, label, source, read, resume))
-            if len(under_way) >= AHEAD * workers:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    items = ((chosen, *pair, read, resume) for pair in zip(chosen.labels, chosen.sources, strict=True))
+    return stream(_make, items, workers, "beholder-distort")
 
 
 def _make(chosen: Plan, label: Label, source: str, read: Any, resume: bool) -> Label:

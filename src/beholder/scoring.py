@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +12,7 @@ from beholder.errors import BeholderError, InputError
 from beholder.image import Image, read_image
 from beholder.metrics import Measure, Score
 from beholder.metrics.measure import processors
-
-AHEAD = 4
-"""Pictures under way for each worker: enough to keep all busy, few enough to keep memory flat."""
+from beholder.strips import stream
 
 
 @dataclass(frozen=True)
@@ -171,17 +167,7 @@ def _stream(
     task = functools.partial(
         _guarded, measures=measures, read=read, share=_sharing(read), threads=1 if workers > 1 else 0
     )
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="beholder-score")
-    under_way: deque[Future[Row]] = deque()
-    try:
-        for image, find in _pairs(images, references):
-            under_way.append(pool.submit(task, image, find))
-            if len(under_way) >= AHEAD * workers:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    return stream(task, _pairs(images, references), workers, "beholder-score")
 
 
 def _pairs(

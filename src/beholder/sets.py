@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +16,8 @@ from beholder.metrics import Measure, Score
 from beholder.metrics.measure import processors
 from beholder.metrics.sets import FeatureSet
 from beholder.models.extractors import Extractor, extractor
-from beholder.scoring import AHEAD, Row
+from beholder.scoring import Row
+from beholder.strips import stream
 
 METRICS = ("fid", "kid", "precision_recall")
 Failures = tuple[tuple[str, str], ...]
@@ -143,24 +142,12 @@ def _extracted(
 ) -> Iterator[tuple[Any, np.ndarray[Any, Any] | BeholderError]]:
     """Each picture with its features or its error, in order."""
 
-    def one(source: Any) -> np.ndarray[Any, Any] | BeholderError:
+    def one(source: Any) -> tuple[Any, np.ndarray[Any, Any] | BeholderError]:
         try:
-            return network.extract(read(source).pixels)
+            return source, network.extract(read(source).pixels)
         except BeholderError as error:
-            return error
+            return source, error
 
     if workers < 1:
         raise InputError(f"workers must be at least 1, got {workers!r}; leave it out for one per processor")
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="beholder-features")
-    under_way: deque[tuple[Any, Future[Any]]] = deque()
-    try:
-        for source in images:
-            under_way.append((source, pool.submit(one, source)))
-            if len(under_way) >= AHEAD * workers:
-                first, future = under_way.popleft()
-                yield first, future.result()
-        while under_way:
-            first, future = under_way.popleft()
-            yield first, future.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    return stream(one, ((source,) for source in images), workers, "beholder-features")

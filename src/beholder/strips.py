@@ -1,15 +1,18 @@
-"""Work in strips of rows: what keeps large pictures small in memory, and several threads busy."""
+"""Work in parts, by several threads, in order: strips of one picture, or one picture after another."""
 
 from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, TypeVar
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+AHEAD = 4
+"""Items of a stream under way for each worker: enough to keep all busy, few enough to keep memory flat."""
 
 
 class Strip(NamedTuple):
@@ -39,7 +42,7 @@ if hasattr(os, "register_at_fork"):  # a forked child has the pool's queue and n
 
 
 def run(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> list[Result]:
-    """What `work` makes of every item, in their order, `threads` of them at once; not to be nested.
+    """What `work` makes of every item, in their order, `threads` of them at once.
 
     The caller's thread works, too. The first error is raised when all have ended.
     """
@@ -58,5 +61,24 @@ def run(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> 
         go()
     finally:
         for future in waiting:
-            future.result()
+            if not future.cancel():  # one that has not begun would find nothing left, and may wait for this thread
+                future.result()
     return results  # type: ignore[return-value]  # every place is filled by now
+
+
+def stream(work: Callable[..., Result], items: Iterable[tuple[Any, ...]], workers: int, name: str) -> Iterator[Result]:
+    """What `work` makes of every tuple of arguments, in order, `workers` at once, however many there are.
+
+    items are taken as they are needed. name: what the threads are called. They end with the generator.
+    """
+    pool = ThreadPoolExecutor(workers, thread_name_prefix=name)
+    under_way: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            under_way.append(pool.submit(work, *item))
+            if len(under_way) >= AHEAD * workers:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -10,11 +10,9 @@ folder can be written.
 from __future__ import annotations
 
 import ctypes
-import functools
+import itertools
 import math
-import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +20,7 @@ import numpy as np
 
 from beholder.errors import ChannelError, InputError, LayoutError, SizeError
 from beholder.kernels import machine
+from beholder.kernels.machine import place
 from beholder.kernels.sizes import (
     FULL,
     GMSD_ROWS,
@@ -36,6 +35,7 @@ from beholder.kernels.sizes import (
     TILE_ROWS,
     gmsd_pitch,
 )
+from beholder.strips import run
 
 __all__ = ["absolute_error", "gmsd", "squared_error", "ssim", "ssim_terms"]
 
@@ -46,25 +46,12 @@ WORTH = {"squared": 1 << 21, "absolute": 1 << 21}  # nor are these: handing them
 _own = threading.local()
 
 
-@functools.cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max(os.cpu_count() or 1, 4), thread_name_prefix="beholder-kernel")
-
-
-if hasattr(os, "register_at_fork"):  # a forked child has the pool's queue and none of its threads
-    os.register_at_fork(after_in_child=_pool.cache_clear)
-
-
 def _aligned(shape: tuple[int, ...], kind: Any) -> Array:
     """Zeros that start at a cache line."""
     size = math.prod(shape) * np.dtype(kind).itemsize
     room = np.zeros(size + 64, np.uint8)
     skip = -room.ctypes.data % 64
     return room[skip : skip + size].view(kind).reshape(shape)
-
-
-def _place(array: Array | None) -> int | None:
-    return None if array is None else array.__array_interface__["data"][0]
 
 
 def _room(name: str, columns: int, mode: int) -> tuple[Array | None, Array | None]:
@@ -98,8 +85,8 @@ class _Job:
         """What the kernel finds in a range."""
         out, (line, maps) = (ctypes.c_double * 3)(), _room(self.name, self.columns, self.mode)
         machine.kernel(self.name)(
-            _place(self.x), _place(self.y), self.x.size // self.columns, self.columns, self.mode, self.step,
-            _place(self.marks), _place(line), _place(maps), ctypes.addressof(out), first, last,
+            place(self.x), place(self.y), self.x.size // self.columns, self.columns, self.mode, self.step,
+            place(self.marks), place(line), place(maps), ctypes.addressof(out), first, last,
         )  # fmt: skip
         return list(out)
 
@@ -110,8 +97,7 @@ def _run(job: _Job, units: int, threads: int) -> list[list[float]]:
         raise InputError(f"expected threads of at least 1, got {threads}; pass how many strips to run at once")
     parts = max(1, min(threads, units, job.x.size // WORTH.get(job.name, SMALL)))
     cuts = [units * part // parts for part in range(parts + 1)]
-    waiting = [_pool().submit(job.part, cuts[part], cuts[part + 1]) for part in range(1, parts)]
-    return [job.part(0, cuts[1]), *(future.result() for future in waiting)]
+    return run(lambda span: job.part(*span), itertools.pairwise(cuts), parts)
 
 
 def _check(image: Array, reference: Array, smallest: int, kinds: tuple[Any, ...] = (np.uint8,)) -> None:

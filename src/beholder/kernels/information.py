@@ -14,6 +14,7 @@ import numpy as np
 
 from beholder import strips
 from beholder.kernels import machine, planes
+from beholder.kernels.machine import place
 
 __all__ = ["call", "distance", "laplacian", "pixel_information", "rows_of", "weighted_similarity", "whitening"]
 
@@ -29,12 +30,12 @@ EDGES = {"mirror": 0, "repeat": 0, "reflect": 1}
 
 def call(name: str, x: Array, y: Array | None, span: tuple[int, int], **given: Any) -> None:
     """A kernel of this family on the plane x; given: mode, marks, line, maps, out where it takes them."""
-    places = {k: planes.place(given[k]) if k in given else None for k in ("marks", "line", "maps")}
+    marks, line, maps = (place(given.get(k)) for k in ("marks", "line", "maps"))
     out = given.get("out")
     spare = ctypes.c_double()
     machine.kernel(f"information.{name}")(
-        planes.place(x), None if y is None else planes.place(y), x.shape[0], x.shape[1], given.get("mode", 0), 1,
-        places["marks"], places["line"], places["maps"], ctypes.addressof(spare) if out is None else planes.place(out),
+        place(x), place(y), x.shape[0], x.shape[1], given.get("mode", 0), 1,
+        marks, line, maps, ctypes.addressof(spare) if out is None else place(out),
         *span,
     )  # fmt: skip
 

@@ -47,6 +47,11 @@ _kept: list[Any] = []  # what owns the machine code: it lives as long as the pro
 _lock = threading.Lock()
 
 
+def place(array: Any) -> int | None:
+    """Where a NumPy array's values begin, None for no array."""
+    return None if array is None else array.__array_interface__["data"][0]
+
+
 def kernel(name: str) -> Kernel:
     """The kernel of that name, called with `ARGUMENTS`, by any thread; it releases the interpreter's lock."""
     found = _kernels.get(name)

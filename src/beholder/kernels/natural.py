@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from beholder.kernels import machine
+from beholder.kernels.machine import place
 from beholder.kernels.sizes import FULL, PLAIN, ROUNDED, STUDIO
 from beholder.statistics import Moments
 from beholder.strips import run
@@ -19,18 +20,14 @@ ROWS = 32
 """Rows of a strip."""
 
 
-def _place(array: Array | None) -> int | None:
-    return None if array is None else array.__array_interface__["data"][0]
-
-
 def _call(
     name: str, x: Array, columns: int, mode: int, step: int, maps: Array, span: tuple[int, int], *,
     line: Array | None = None, out: Array | None = None,
 ) -> None:  # fmt: skip
     unused = ctypes.c_double()
     machine.kernel(f"natural.{name}")(
-        _place(x), None, x.shape[0], columns, mode, step, None, _place(line), _place(maps),
-        ctypes.addressof(unused) if out is None else _place(out), *span,
+        place(x), None, x.shape[0], columns, mode, step, None, place(line), place(maps),
+        ctypes.addressof(unused) if out is None else place(out), *span,
     )  # fmt: skip
 
 

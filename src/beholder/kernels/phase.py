@@ -21,16 +21,12 @@ from beholder.banks import (
     simple_priors,
 )
 from beholder.kernels import machine
+from beholder.kernels.machine import place
 
 __all__ = ["Constants", "compare", "congruency", "reduced", "saliency", "stretched"]
 
 Array = Any
 FAINT = np.float32(np.finfo(np.float32).eps)
-
-
-def _place(array: Array) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address
 
 
 def _halves(count: int, threads: int) -> list[tuple[int, int]]:
@@ -47,8 +43,8 @@ def reduced(picture: Array, factor: int, threads: int = 1) -> Array:
     def part(span: tuple[int, int]) -> None:
         line, out = np.empty(width * channels, np.float32), ctypes.c_double()
         machine.kernel("phase.reduce")(
-            _place(picture), _place(picture), height, width * channels, channels, factor, None, _place(line),
-            _place(result), ctypes.addressof(out), *span,
+            place(picture), place(picture), height, width * channels, channels, factor, None, place(line),
+            place(result), ctypes.addressof(out), *span,
         )  # fmt: skip
 
     strips.run(part, _halves(result.shape[2], threads), threads)
@@ -72,8 +68,8 @@ def small(picture: Array) -> Array:
     result = np.empty((1, channels, SALIENCY_SIDE, SALIENCY_SIDE), np.float32)
     line, out = np.concatenate([weights, np.empty(width * channels, np.float32)]), ctypes.c_double()
     machine.kernel("phase.resize")(
-        _place(picture), _place(picture), height, width * channels, channels, taps, _place(places), _place(line),
-        _place(result), ctypes.addressof(out), 0, SALIENCY_SIDE,
+        place(picture), place(picture), height, width * channels, channels, taps, place(places), place(line),
+        place(result), ctypes.addressof(out), 0, SALIENCY_SIDE,
     )  # fmt: skip
     return result
 
@@ -114,8 +110,8 @@ def _orientation(spectrum: Array, o: int, tiny: float, room: _Room, result: Arra
 
 def _whole(name: str, x: Array, y: Array, count: int, result: Array, out: ctypes.c_double) -> None:
     """Run a kernel on all values at once."""
-    place = ctypes.addressof(out)
-    machine.kernel(name)(_place(x), _place(y), 1, count, 0, 0, None, None, _place(result), place, 0, count)
+    total = ctypes.addressof(out)
+    machine.kernel(name)(place(x), place(y), 1, count, 0, 0, None, None, place(result), total, 0, count)
 
 
 def congruency(x: Array, y: Array, tiny: float, threads: int) -> Array:
@@ -166,7 +162,7 @@ def compare(maps: Array, planes: Array, constants: Constants, threads: int) -> f
     def part(span: tuple[int, int]) -> tuple[float, float]:
         rows, out = np.empty((5, width), np.float32), (ctypes.c_double * 2)()
         machine.kernel("phase.compare")(
-            _place(joined[0]), _place(joined[1]), height, width, count - 2, 0, None, _place(given), _place(rows),
+            place(joined[0]), place(joined[1]), height, width, count - 2, 0, None, place(given), place(rows),
             ctypes.addressof(out), *span,
         )  # fmt: skip
         return out[0], out[1]

@@ -17,6 +17,7 @@ from beholder import strips
 from beholder.arrays import LUMA_FULL, LUMA_MATLAB, LUMA_STUDIO
 from beholder.errors import InputError, LayoutError, SizeError
 from beholder.kernels import machine
+from beholder.kernels.machine import place
 
 __all__ = ["correlate", "halve", "luma", "pairs", "plane_of", "unit_taps"]
 
@@ -25,12 +26,6 @@ MOST_TAPS = 63
 SMALL = 32768  # values of a result that are not worth another strip
 WEIGHTS = {"luma": LUMA_FULL, "studio": LUMA_STUDIO, "matlab": LUMA_MATLAB}
 EDGES = {"drop": 0, "mirror": 1, "zeros": 2}
-
-
-def place(array: Array) -> int:
-    """The address of an array's first value."""
-    address: int = array.__array_interface__["data"][0]
-    return address
 
 
 def ranges(rows: int, columns: int, threads: int) -> list[tuple[int, int]]:

@@ -14,7 +14,8 @@ import numpy as np
 
 from beholder import strips
 from beholder.kernels import machine
-from beholder.kernels.planes import halve, luma, place
+from beholder.kernels.machine import place
+from beholder.kernels.planes import halve, luma
 from beholder.kernels.sizes import FULL, PLAIN, ROUNDED
 
 __all__ = ["box_means", "gradient_variances", "haar_sums", "hvs_error", "low_subbands", "mean_deviation"]
@@ -42,7 +43,7 @@ def _sums(
         own = np.zeros(maps, np.float32) if isinstance(maps, int) else maps
         out = (ctypes.c_double * 3)()
         run(
-            place(x), None if y is None else place(y), *shape, mode, step, None if marks is None else place(marks),
+            place(x), place(y), *shape, mode, step, place(marks),
             place(room), place(own), ctypes.addressof(out), strip.first, strip.last,
         )  # fmt: skip
         return list(out)

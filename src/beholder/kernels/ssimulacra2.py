@@ -12,7 +12,8 @@ import numpy as np
 from beholder import strips
 from beholder.colours import OPSIN, OPSIN_BIAS, srgb_to_linear
 from beholder.kernels import machine
-from beholder.kernels.planes import halve, place
+from beholder.kernels.machine import place
+from beholder.kernels.planes import halve
 
 __all__ = ["scale_sums"]
 

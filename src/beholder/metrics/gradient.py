@@ -11,7 +11,6 @@ from beholder.arrays import (
     LUMA_FULL,
     LUMA_MATLAB,
     Array,
-    is_torch,
     namespace,
     pad_zeros,
     plane_mean,
@@ -31,16 +30,6 @@ IN_PHASE, QUADRATURE = (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112)
 """I and Q of NTSC's YIQ."""
 OPPONENTS = (0.2989, 0.5870, 0.1140), (0.30, 0.04, -0.35), (0.34, -0.60, 0.17)
 """MDSI: lightness and the two opponent channels H and M, of R'G'B' (Geusebroek et al. 2001)."""
-
-
-def reduce(x: Array, factor: int) -> Array:
-    """`beholder.arrays.shrink` with zeros beyond the border; PyTorch has it as pooling, which is faster."""
-    if not is_torch(x):
-        return shrink(x, factor, zeros=True)
-    import torch
-
-    before, after = (factor - 1) // 2, factor // 2
-    return torch.nn.functional.avg_pool2d(pad_zeros(x, before, after, before, after), factor)
 
 
 def prewitt(x: Array) -> tuple[Array, Array]:
@@ -95,7 +84,7 @@ def gmsd(
     the preset ``matlab`` rounded ``rgb2gray``, as the authors' program is fed.
     """
     xp = namespace(image, reference)
-    ex, ey = (prewitt_energy(reduce(to_luma(a, colour, levels), 2)) for a in (image, reference))
+    ex, ey = (prewitt_energy(shrink(to_luma(a, colour, levels), 2, zeros=True)) for a in (image, reference))
     similar = (2 * positive_root(ex * ey) + c) / (ex + ey + c)
     pixels = similar.shape[-1] * similar.shape[-2]
     deviation = similar - xp.mean(similar, axis=(-2, -1), keepdims=True)
@@ -116,7 +105,7 @@ def _multi_scale_deviation(x: Array, y: Array, masking: float) -> Array:
     total: Array = 0.0
     for scale, weight in enumerate(SCALE_WEIGHTS):
         if scale:
-            x, y = (reduce(a, 2) for a in (x, y))
+            x, y = (shrink(a, 2, zeros=True) for a in (x, y))
         total = total + weight * _scale_variance(x, y, masking)
     return positive_root(total)
 
@@ -209,7 +198,7 @@ def ms_gmsdc(image: Array, reference: Array) -> Array:
     structure = _multi_scale_deviation(weighted(image, LUMA_FULL), weighted(reference, LUMA_FULL), 0.5)
     difference = image - reference
     for _ in SCALE_WEIGHTS[1:]:
-        difference = reduce(difference, 2)
+        difference = shrink(difference, 2, zeros=True)
     return _with_chroma(structure, difference)
 
 
@@ -290,4 +279,4 @@ def mdsi(image: Array, reference: Array, *, combination: str = "sum") -> Array:
     if combination not in ("sum", "mult"):
         raise InputError(f"combination must be sum or mult, got {combination!r}")
     factor = _reduction(*image.shape[-2:])
-    return _mdsi_of_small(reduce(image, factor), reduce(reference, factor), combination)
+    return _mdsi_of_small(shrink(image, factor, zeros=True), shrink(reference, factor, zeros=True), combination)

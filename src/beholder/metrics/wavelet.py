@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from beholder.arrays import LUMA_FULL, Array, namespace, pad_zeros, plane_mean, weighted
-from beholder.metrics.gradient import reduce as reduce_by
+from beholder.arrays import LUMA_FULL, Array, namespace, pad_zeros, plane_mean, shrink, weighted
 from beholder.metrics.registry import metric
 
 YIQ = {
@@ -112,7 +111,7 @@ def haarpsi(
     """
     xp = namespace(image, reference)
     if reduce:
-        image, reference = (reduce_by(a, 2) for a in (image, reference))
+        image, reference = (shrink(a, 2, zeros=True) for a in (image, reference))
     x, y = (weighted(a, YIQ[yiq][0]) for a in (image, reference))
     fine = [[_unlike(p, q, c) for p, q in zip(haar(x, s), haar(y, s), strict=True)] for s in (1, 2)]
     weights = [xp.maximum(p, q) for p, q in zip(haar(x, 3), haar(y, 3), strict=True)]
