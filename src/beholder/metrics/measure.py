@@ -11,6 +11,7 @@ import numpy as np
 from beholder.arrays import Array, is_torch, namespace
 from beholder.errors import ChannelError, InputError, LayoutError, RangeError, SizeError
 from beholder.metrics.registry import Metric, Score, find
+from beholder.metrics.tensors import by_kernel
 
 FULL_SCALE = {"uint8": 255, "uint16": 65535}
 
@@ -89,9 +90,14 @@ class Measure:
         if "levels" in _keywords(self.card):
             settings["levels"] = _levels(image, data_range)
         pictures = [to_unit(a, data_range, self.card.name) for a in (image, reference) if a is not None]
+        definition = functools.partial(self.card.function, **settings)
         if len(pictures) == 2:
-            pictures = _same_precision(*pictures)
-        return self.card.function(*pictures, **settings)
+            x, y = pictures = _same_precision(*pictures)
+            if self.card.tensor_kernel is not None and settings.get("levels") is None:
+                found = by_kernel(self.card.tensor_kernel, definition, x, y, threads, **self.settings)
+                if found is not None:
+                    return found
+        return definition(*pictures)
 
     def scores(self, image: Array, reference: Array | None = None, *, threads: int | None = None) -> list[Score]:
         """As calling it, but each value as a `Score`, with interval, word and flags where the metric has them."""
@@ -234,7 +240,7 @@ def to_unit(array: Array, data_range: float | None, name: str) -> Array:
 def _check_range(array: Array, data_range: float | None, name: str) -> None:
     xp = namespace(array)
     values = array.detach() if is_torch(array) else array
-    low, high = float(xp.min(values)), float(xp.max(values))
+    low, high = map(float, values.aminmax() if is_torch(array) else (xp.min(values), xp.max(values)))
     if not (np.isfinite(low) and np.isfinite(high)):
         bad = int(xp.sum(xp.astype(~xp.isfinite(values), xp.int64)))
         raise RangeError(f"{name} got {bad} values that are NaN or infinite; mend or mask them first")
