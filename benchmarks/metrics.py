@@ -9,6 +9,7 @@ os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))  # before the libraries a
 import functools  # noqa: E402
 import subprocess  # noqa: E402
 import sys  # noqa: E402
+import tempfile  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
@@ -17,6 +18,7 @@ import numpy as np  # noqa: E402
 from arrays import pair_of_colours  # noqa: E402
 from common import interleave, save, wait_for_quiet  # noqa: E402
 from peers import load_piq  # noqa: E402
+from PIL import Image  # noqa: E402
 
 import beholder as bh  # noqa: E402
 
@@ -48,6 +50,7 @@ FIELD: dict[str, tuple[str, dict[str, str]]] = {
     "flip": ("rgb", {"frame-analytics": "flip"}),
     "ciede2000": ("rgb", {"frame-analytics": "ciede2000"}),
 }
+PROGRAM = "C++ ssimulacra2"
 WITHOUT = ("beholder", "beholder_fr", "lpips", "dists")  # networks are measured elsewhere
 Batch = np.ndarray
 
@@ -118,6 +121,32 @@ def calls_of(name: str, kind: str, functions: dict[str, str], size: tuple[int, i
     return calls
 
 
+def program(path: str) -> dict[str, Callable[[], Any]]:
+    """The author's ssimulacra2 as a process on two PNG files, and on two of unequal size: those it only decodes."""
+    folder = tempfile.TemporaryDirectory()  # goes with the calls
+    image, reference = (a[0].transpose(1, 2, 0) for a in pictures("rgb", SIZE))
+    for name, picture in {"image": image, "reference": reference, "cut": reference[:-1]}.items():
+        Image.fromarray(picture).save(Path(folder.name, f"{name}.png"), compress_level=1)
+
+    def call(first: str) -> float | None:
+        files = [str(Path(folder.name, f"{name}.png")) for name in (first, "image")]
+        done = subprocess.run([path, *files], capture_output=True, text=True, timeout=60, check=first != "cut")
+        return None if first == "cut" else float(done.stdout)
+
+    names = {"whole process with decoding": "reference", "decoding alone": "cut"}
+    return {f"{PROGRAM}, {what}": functools.partial(call, first) for what, first in names.items()}
+
+
+def subtract_decoding(times: dict[str, dict[str, float]], values: dict[str, Any]) -> None:
+    """The program's time less the median of that for decoding, in place of the latter."""
+    decoding = times.pop(f"{PROGRAM}, decoding alone")
+    values.pop(f"{PROGRAM}, decoding alone")
+    whole, name = f"{PROGRAM}, whole process with decoding", f"{PROGRAM}, process less decoding"
+    less = {"rounds": 0, "cpu": decoding["cpu"]}
+    times[name] = {k: v - less.get(k, decoding["median"]) for k, v in times[whole].items()}
+    values[name] = values[whole]
+
+
 def usable(calls: dict[str, Callable[[], Any]]) -> tuple[dict[str, Callable[[], Any]], dict[str, str]]:
     """Those that do not fail, and what the others say."""
     good, bad = {}, {}
@@ -160,6 +189,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--only", default="", help="only these metrics, with commas between; nothing is saved")
     parser.add_argument("--patience", type=float, default=3.0, help="seconds to wait for other work before a metric")
+    parser.add_argument("--ssimulacra2", default="", metavar="PATH", help="the author's program, to measure it, too")
     parser.add_argument("--peak", default="", help=argparse.SUPPRESS)
     settings = parser.parse_args()
     if settings.peak:
@@ -172,9 +202,13 @@ def main() -> None:
         small = bh.metric(name)
         at_small = arguments(small, pictures(kind, SMALL))
         calls["beholder, bytes, 512x384"] = lambda small=small, given=at_small: float(small(*given, threads=THREADS)[0])
+        if name == "ssimulacra2" and settings.ssimulacra2:
+            calls |= program(settings.ssimulacra2)
         wait_for_quiet(longest=settings.patience)
         times = interleave(calls, settings.rounds, slow=1.5)
         values = {n: call() for n, call in calls.items()}
+        if f"{PROGRAM}, decoding alone" in times:
+            subtract_decoding(times, values)
         memory = peak(name)
         rows.append(
             {"metric": name, "picture": kind, "seconds": times, "values": values, "failed": failed, "peak_mb": memory}

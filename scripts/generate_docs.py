@@ -14,6 +14,7 @@ import inspect
 import json
 import re
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from doc_examples import ROOT, example_pages, refreshed
@@ -76,7 +77,7 @@ def cli_page() -> str:
 
     group: Any = typer.main.get_command(app)
     lines = [NOTE, "# Command line\n", f"{group.help}\n", *_options(group)]
-    for name, command in group.commands.items():
+    for name, command in _commands(group):
         positional = [p for p in command.params if p.param_type_name == "argument"]
         usage = " ".join(["beholder", name, "[OPTIONS]", *(p.metavar or p.name.upper() for p in positional)])
         lines += [f"## beholder {name}\n", f"{command.help}\n", f"```text\n{usage}\n```\n"]
@@ -89,6 +90,15 @@ def cli_page() -> str:
         "A failed input outweighs a missed threshold: with both, the status is 3.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command by its name, those of groups behind the group's."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", command
 
 
 def _options(command: Any) -> list[str]:

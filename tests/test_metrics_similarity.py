@@ -11,7 +11,7 @@ from scipy.signal import convolve2d
 
 import beholder as bh
 from beholder.errors import InputError
-from beholder.metrics import frequency, gradient, wavelet
+from beholder.metrics import frequency, mdsi, wavelet
 
 FAST = (
     "ms_gmsd",
@@ -145,7 +145,7 @@ def test_mdsi_combination_is_checked():
 
 @pytest.mark.parametrize(("side", "factor"), [(3, 1), (383, 1), (384, 2), (639, 2), (640, 3), (1080, 4), (1152, 5)])
 def test_mdsi_reduces_with_halves_up(side, factor):
-    assert gradient._reduction(side, 2 * side) == factor
+    assert mdsi._reduction(side, 2 * side) == factor
 
 
 def test_mdsi_takes_roots_of_negative_similarities_in_the_complex_plane():
@@ -155,9 +155,9 @@ def test_mdsi_takes_roots_of_negative_similarities_in_the_complex_plane():
     for name in ("mdsi", "mdsi:mult"):
         assert 0.4 < float(bh.metric(name)(image, reference, data_range=255)[0]) < 0.9
     similarity = np.array([0.5, -0.25])[None, None, None]
-    real, imaginary = gradient._fourth_root(similarity, similarity, "sum")
+    real, imaginary = mdsi._fourth_root(similarity, similarity, "sum")
     np.testing.assert_allclose((real + 1j * imaginary)[0, 0, 0], similarity[0, 0, 0].astype(complex) ** 0.25)
-    real, imaginary = gradient._fourth_root(similarity, -similarity, "mult")
+    real, imaginary = mdsi._fourth_root(similarity, -similarity, "mult")
     s, t = similarity[0, 0, 0].astype(complex), (-similarity[0, 0, 0]).astype(complex)
     np.testing.assert_allclose((real + 1j * imaginary)[0, 0, 0], (s**0.2 * t**0.1) ** 0.25)
 

@@ -84,3 +84,23 @@ def test_wrong_input_is_told():
     for shape, kind in (((4, 4, 2), np.uint8), ((4,), np.uint8), ((4, 4, 3), np.float32)):
         with pytest.raises(LayoutError, match="uint8"):
             planes.luma(np.zeros(shape, kind), LUMA_FULL)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("shape", [(1, 1), (37, 51), (300, 401)])
+def test_interleave_and_separate_only_move_values(shape, threads):
+    picture = RNG.integers(0, 256, (3, *shape), dtype=np.uint8)
+    pixels = np.ascontiguousarray(picture.transpose(1, 2, 0))
+    np.testing.assert_array_equal(planes.interleave(picture, threads=threads), pixels)
+    floats, target = picture.astype(np.float32), np.zeros((*shape, 3), np.float32)
+    np.testing.assert_array_equal(planes.interleave(floats, target, threads=threads), pixels)
+    np.testing.assert_array_equal(target, pixels)
+    np.testing.assert_array_equal(planes.separate(target, threads=threads), picture)
+
+
+def test_pictures_in_another_order_are_refused():
+    picture = np.zeros((3, 8, 9), np.uint8)
+    with pytest.raises(LayoutError, match=r"expected C-contiguous uint8 or float32 \(3, H, W\)"):
+        planes.interleave(picture[:, ::2])
+    with pytest.raises(LayoutError, match=r"expected C-contiguous float32 \(H, W, 3\)"):
+        planes.separate(picture.transpose(1, 2, 0))

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         RangeError,
         ReadError,
         SizeError,
+        StoppedError,
+        TrainingError,
         UnknownMetricError,
     )
     from beholder.image import Image, read_image
@@ -33,10 +35,12 @@ if TYPE_CHECKING:
     from beholder.metrics.sets import FeatureSet
     from beholder.scoring import Row, score, score_many
     from beholder.sets import collect_features, compare_sets
+    from beholder.training import Config, fit
 
 __all__ = [
     "BeholderError",
     "ChannelError",
+    "Config",
     "Distortion",
     "FeatureSet",
     "Image",
@@ -53,12 +57,15 @@ __all__ = [
     "Row",
     "Score",
     "SizeError",
+    "StoppedError",
+    "TrainingError",
     "UnknownMetricError",
     "__version__",
     "collect_features",
     "compare_sets",
     "distort",
     "draw_chain",
+    "fit",
     "fit_brisque",
     "fit_ilniqe",
     "fit_niqe",
@@ -79,6 +86,7 @@ _HOMES = {
     "metrics.sets": ("FeatureSet",),
     "scoring": ("Row", "score", "score_many"),
     "sets": ("collect_features", "compare_sets"),
+    "training": ("Config", "fit"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

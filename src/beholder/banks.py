@@ -345,6 +345,15 @@ def stretch(x: Array) -> Array:
     return (x - low) / xp.where(span > FLAT, span, xp.full_like(span, FLAT))
 
 
+def _transforms(x: Array) -> Any:
+    """The library's Fourier transforms; for NumPy SciPy's: its own take three times as long in single precision."""
+    if is_torch(x):
+        return namespace(x).fft
+    from scipy import fft
+
+    return fft
+
+
 def simple_priors(x: Array, neutral: bool = False, origin: int = 1) -> Array:
     """Saliency by three simple priors (SDSP, Zhang et al. 2013): salient frequencies, the centre, warm colours.
 
@@ -354,8 +363,9 @@ def simple_priors(x: Array, neutral: bool = False, origin: int = 1) -> Array:
     xp = namespace(x)
     band, centre = (_like(a, x) for a in sdsp_parts(*x.shape[-2:], origin))
     lab = to_lab(x, neutral)
-    spectrum = xp.fft.rfftn(lab - xp.mean(lab, axis=(-2, -1), keepdims=True), axes=(-2, -1))
-    waves = xp.fft.irfftn(spectrum * band, s=x.shape[-2:], axes=(-2, -1))
+    fft = _transforms(x)
+    spectrum = fft.rfftn(lab - xp.mean(lab, axis=(-2, -1), keepdims=True), axes=(-2, -1))
+    waves = fft.irfftn(spectrum * band, s=x.shape[-2:], axes=(-2, -1))
     strength = root(xp.sum(waves * waves, axis=1, keepdims=True))
     warm = xp.sum(stretch(lab[:, 1:]) ** 2, axis=1, keepdims=True)
     return strength * centre * (1 - xp.exp(-warm / _SDSP["sigma_c"] ** 2))

@@ -17,7 +17,8 @@ from typing import Annotated, Any
 
 import typer
 
-from beholder.errors import BeholderError, InputError, MissingExtraError, OutputError
+from beholder import cli_data, cli_train
+from beholder.errors import BeholderError, InputError, MissingExtraError, OutputError, StoppedError
 from beholder.version import __version__
 
 MISSED, USAGE, FAILED, INTERNAL, INTERRUPTED = 1, 2, 3, 70, 130
@@ -32,6 +33,11 @@ app = typer.Typer(
     help="Judge images as people do. Results go to stdout, progress to stderr. Exit status: 0 fine, 1 a threshold "
     "was missed, 2 wrong usage, 3 some inputs failed.",
 )
+
+
+app.add_typer(cli_data.app)
+app.command()(cli_train.train)
+app.command()(cli_train.tune)
 
 
 def _version(asked: bool) -> None:
@@ -87,6 +93,10 @@ def score(
         list[str] | None,
         typer.Option("--weights", metavar="NAME=FILE", help="A network's weights, for metrics such as lpips; repeat."),
     ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", metavar="FILE", help="A model file that `beholder train` wrote; repeat for several."),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Pictures measured at once [default: one per processor].")
     ] = None,
@@ -99,11 +109,10 @@ def score(
     from beholder.scoring import choose, columns_of, score_many
 
     files = _files(weights or [])
-    measures = choose(metrics, paired=reference is not None, weights=files)
+    measures = choose(metrics, paired=reference is not None, weights=files, models=model or ())
     limits = {"min": _limits(least or [], measures, max), "max": _limits(most or [], measures, min)}
     find = partners(reference, inputs) if reference is not None else None
     images: Sequence[str] = list(expand(inputs))
-    names = list(measures)
     meta = {
         "version": __version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -114,10 +123,9 @@ def score(
     columns, tally = columns_of(measures), _Tally(limits)
 
     def rows(skip: int = 0) -> Iterator[dict[str, Any]]:
-        produced = (
-            row.flat()
-            for row in score_many(itertools.islice(images, skip, None), find, names, workers=workers, weights=files)
-        )
+        left = itertools.islice(images, skip, None)
+        found = score_many(left, find, metrics, workers=workers, weights=files, models=model or ())
+        produced = (row.flat() for row in found)
         yield from tally.watch(_progress(produced, len(images), skip, quiet=quiet or output is None))
 
     if output is not None:
@@ -483,6 +491,9 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except StoppedError as stopped:
+        typer.echo(f"beholder: {stopped}", err=True)
         sys.exit(INTERRUPTED)
     except (InputError, OutputError, MissingExtraError) as error:
         typer.echo(f"beholder: {error}", err=True)

@@ -11,6 +11,8 @@ BeholderError
  │    └── UnknownMetricError       no such metric or preset; the nearest names are suggested
  ├── OutputError (OSError)         a result could not be written
  ├── ModelError (ValueError)       a model file is damaged, foreign or of another version
+ ├── TrainingError (ArithmeticError)   a training cannot go on: its loss is no number any more
+ ├── StoppedError                  a training was interrupted; its state is kept, and it can go on
  └── MissingExtraError (ImportError)   an optional dependency is not installed
 """
 
@@ -28,6 +30,8 @@ __all__ = [
     "RangeError",
     "ReadError",
     "SizeError",
+    "StoppedError",
+    "TrainingError",
     "UnknownMetricError",
 ]
 
@@ -74,6 +78,14 @@ class OutputError(BeholderError, OSError):
 
 class ModelError(BeholderError, ValueError):
     """A model file is damaged, foreign or of another version."""
+
+
+class TrainingError(BeholderError, ArithmeticError):
+    """A training cannot go on: its loss is no number any more."""
+
+
+class StoppedError(BeholderError):
+    """A training was interrupted; its state is kept, and the same call goes on with it."""
 
 
 class MissingExtraError(BeholderError, ImportError):

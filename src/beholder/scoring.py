@@ -54,14 +54,51 @@ class Row(Mapping[str, Any]):
         return {**cells, "flags": list(self.flags), "error": self.error}
 
 
+Models = Sequence[str | os.PathLike[str]] | str | os.PathLike[str]
+
+
 def choose(
-    metrics: Sequence[str] | str | None, *, paired: bool, weights: Mapping[str, Any] | None = None
+    metrics: Sequence[str] | str | None,
+    *,
+    paired: bool,
+    weights: Mapping[str, Any] | None = None,
+    models: Models = (),
 ) -> dict[str, Measure]:
     """The metrics by the names they were asked for; by default `beholder`, or psnr and ssim where there is a reference.
 
-    weights: by metric, the file of a network's weights that it wants from the user. Raises UnknownMetricError, and
-    InputError when one needs a reference or weights and there are none.
+    weights: by metric, the file of a network's weights that it wants from the user. models: files of
+    `beholder train`, which take the default's place and stand behind metrics that are named. Raises UnknownMetricError,
+    ModelError, and InputError when one needs a reference or weights and there are none.
     """
+    trained = _trained([models] if isinstance(models, (str, os.PathLike)) else models)
+    if metrics is None and trained:
+        measures = trained
+    else:
+        measures = _named(metrics, weights or {}, paired=paired)
+        for name in trained.keys() & measures.keys():
+            raise InputError(f"a model and a metric are both called {name}; train into a folder of another name")
+        measures |= trained
+    for name, measure in measures.items():
+        if measure.card.needs == "set":
+            raise InputError(f"{name} compares two sets of pictures; use compare_sets or `beholder compare`")
+        if measure.card.needs == "reference" and not paired:
+            raise InputError(f"{name} compares with a reference and none was given; pass one, or choose beholder")
+    return measures
+
+
+def _trained(models: Sequence[str | os.PathLike[str]]) -> dict[str, Measure]:
+    from beholder.metrics.trained import Trained
+
+    found: dict[str, Measure] = {}
+    for path in models:
+        measure = Trained(os.fspath(path))
+        if measure.name in found:
+            raise InputError(f"two models are called {measure.name}; train them into folders of different names")
+        found[measure.name] = measure
+    return found
+
+
+def _named(metrics: Sequence[str] | str | None, weights: Mapping[str, Any], *, paired: bool) -> dict[str, Measure]:
     if metrics is None:
         metrics = ("psnr", "ssim") if paired else ("beholder",)
     given = metrics.split(",") if isinstance(metrics, str) else metrics
@@ -69,13 +106,7 @@ def choose(
     names = [n for n in names if n != ""]
     if not names:
         raise InputError("no metric is named; pass one such as 'beholder' or 'ssim', or none for the default")
-    measures = _with_weights(names, weights or {})
-    for name, measure in measures.items():
-        if measure.card.needs == "set":
-            raise InputError(f"{name} compares two sets of pictures; use compare_sets or `beholder compare`")
-        if measure.card.needs == "reference" and not paired:
-            raise InputError(f"{name} compares with a reference and none was given; pass one, or choose beholder")
-    return measures
+    return _with_weights(names, weights)
 
 
 def _with_weights(names: Sequence[str], weights: Mapping[str, Any]) -> dict[str, Measure]:
@@ -114,15 +145,17 @@ def score(
     data_range: float | None = None,
     threads: int | None = None,
     weights: Mapping[str, Any] | None = None,
+    models: Models = (),
 ) -> Row:
     """Score one picture.
 
     image, reference: what `read_image` takes: a path, bytes, a file, a PIL image, an array or a tensor (layout and
     data_range as there). metrics: names, default `beholder`, or psnr and ssim where a reference is given. threads:
     how many to use, default all processors. weights: by metric, the file of a network's weights, for those that want
-    one (``{"lpips": "alexnet-owt-7be5be79.pth"}``). Raises the typed errors of `beholder.errors`.
+    one (``{"lpips": "alexnet-owt-7be5be79.pth"}``). models: files of `beholder train`, each a further metric under its
+    own name, or the only ones where no metric is named. Raises the typed errors of `beholder.errors`.
     """
-    measures = choose(metrics, paired=reference is not None, weights=weights)
+    measures = choose(metrics, paired=reference is not None, weights=weights, models=models)
     if threads is not None and threads < 1:
         raise InputError(f"threads must be at least 1, got {threads!r}; leave it out for all processors")
     read = functools.partial(read_image, layout=layout, data_range=data_range)
@@ -139,15 +172,16 @@ def score_many(
     layout: str | None = None,
     data_range: float | None = None,
     weights: Mapping[str, Any] | None = None,
+    models: Models = (),
 ) -> Iterator[Row]:
     """Score many pictures: a generator of rows, in order, one for each, with errors as rows.
 
     images: sources as for `score`, taken as they are needed. references: one for each image, in the same order, or a
     function from image to reference. workers: pictures measured at once, default one per processor; memory does not
-    grow with the number of pictures. weights: as for `score`. Raises UnknownMetricError and InputError for wrong
+    grow with the number of pictures. weights, models: as for `score`. Raises UnknownMetricError and InputError for wrong
     metrics only.
     """
-    measures = choose(metrics, paired=references is not None, weights=weights)
+    measures = choose(metrics, paired=references is not None, weights=weights, models=models)
     if isinstance(images, (str, bytes, os.PathLike)):
         raise InputError(f"score_many takes many pictures, got {images!r} alone; use score, or put it into a list")
     if workers is not None and workers < 1:

@@ -120,7 +120,7 @@ def test_card_is_complete(card):
     assert 0 <= card.tolerance <= 1e-3 * (card.range[1] - card.range[0])
     assert card.min_size >= 1
     assert card.summary.endswith(".") or ";" in card.summary or "," in card.summary
-    assert any(mark in card.paper for mark in ("doi:", "ITU-"))
+    assert any(mark in card.paper for mark in ("doi:", "ITU-", "https://hal.science/hal-"))
     assert card.verified <= {"", *card.presets}
     assert set(card.ranges) <= set(card.presets)
     assert all(p == p.lower() and "_" not in p for p in card.presets)

@@ -20,9 +20,15 @@ def definition(m):
 
 
 def pair_of(m, shape=(67, 131), **how):
-    """Float32 tensors (2, C, H, W) off the grid of eight bits, distorted first."""
-    arrays = [a.astype(np.float32) / 255 for a in bytes_pair(m, 2, height=shape[0], width=shape[1], **how)]
-    return tensors([np.clip(a + np.float32(0.001) * np.cos(np.arange(a.size).reshape(a.shape)), 0, 1) for a in arrays])
+    """Float32 tensors (2, C, H, W) off the grid of eight bits, distorted first; no smaller than the metric takes."""
+    height, width = (max(side, m.card.min_size + side // 32) for side in shape)
+    arrays = [a.astype(np.float32) / 255 for a in bytes_pair(m, 2, height=height, width=width, **how)]
+    return tensors(
+        [
+            np.clip(a + np.float32(0.001) * np.cos(np.arange(a.size, dtype=np.float32).reshape(a.shape)), 0, 1)
+            for a in arrays
+        ]
+    )
 
 
 def slopes(function, pair, kind):
@@ -96,3 +102,16 @@ def test_strided_and_virtual_tensors_are_measured(name):
     expected = m(image, reference)
     views = [a.transpose(2, 3).contiguous().transpose(2, 3) for a in (image, reference)]
     torch.testing.assert_close(m(*views), expected)
+
+
+@every_fast
+def test_tensors_whose_pixels_lie_together_are_measured(name):
+    """Channels-last memory, as pictures come from files: the same values, and gradients in that order of memory."""
+    m = bh.metric(name)
+    pair = pair_of(m)
+    values, gradients = slopes(m, pair, torch.float32)
+    last = [a.contiguous(memory_format=torch.channels_last) for a in pair]
+    found, others = slopes(m, last, torch.float32)
+    torch.testing.assert_close(found, values, rtol=1e-6, atol=1e-7)
+    for one, other in zip(gradients, others, strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-5, atol=1e-6 * float(one.abs().max()))

@@ -42,7 +42,8 @@ __all__ = ["absolute_error", "gmsd", "squared_error", "ssim", "ssim_terms"]
 Array = Any
 LUMA = {"full": FULL, "matlab": ROUNDED, "studio": STUDIO}
 SMALL = 65536  # values that are not worth a second thread
-WORTH = {"squared": 1 << 21, "absolute": 1 << 21}  # nor are these: handing them over takes longer than doing them
+WORTH = {"squared": 1 << 22, "absolute": 1 << 22}  # nor are these: handing them over takes longer than doing them
+PIECE = 1 << 20  # values of these at a time: a thread that starts late finds less left
 _own = threading.local()
 
 
@@ -92,12 +93,13 @@ class _Job:
 
 
 def _run(job: _Job, units: int, threads: int) -> list[list[float]]:
-    """What a kernel finds in each of `threads` equal ranges of its values, tiles or rows."""
+    """What a kernel finds in each of some equal ranges of its values, tiles or rows: one for each thread, or more."""
     if threads < 1:
         raise InputError(f"expected threads of at least 1, got {threads}; pass how many strips to run at once")
-    parts = max(1, min(threads, units, job.x.size // WORTH.get(job.name, SMALL)))
+    workers = max(1, min(threads, units, job.x.size // WORTH.get(job.name, SMALL)))
+    parts = job.x.size // PIECE if workers > 1 and job.name in WORTH else workers
     cuts = [units * part // parts for part in range(parts + 1)]
-    return run(lambda span: job.part(*span), itertools.pairwise(cuts), parts)
+    return run(lambda span: job.part(*span), itertools.pairwise(cuts), workers)
 
 
 def _check(image: Array, reference: Array, smallest: int, kinds: tuple[Any, ...] = (np.uint8,)) -> None:

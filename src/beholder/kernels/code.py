@@ -39,6 +39,7 @@ __all__ = [
     "FLOATS",
     "KERNELS",
     "F",
+    "apart",
     "carray",
     "compile_for_c",
     "compile_to_ir",
@@ -102,6 +103,19 @@ def wide(context: Any) -> Any:
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         set.add(builder.function.attributes, '"prefer-vector-width"="512"')  # llvmlite's own add knows no such pair
+        return context.get_dummy_value()
+
+    return types.void(), code
+
+
+@_intrinsic
+def apart(context: Any) -> Any:
+    """Promise that what the function writes lies in none of its other arguments, so that LLVM needs not check it."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        for argument in builder.function.args:
+            if isinstance(argument.type, ir.PointerType):
+                argument.add_attribute("noalias")
         return context.get_dummy_value()
 
     return types.void(), code

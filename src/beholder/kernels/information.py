@@ -1,4 +1,4 @@
-"""NLPD, IW-SSIM and VIF of two uint8 pictures in strips of rows: twins of the definitions in `metrics`.
+"""NLPD and IW-SSIM of two uint8 pictures in strips of rows: twins of the definitions in `metrics`.
 
 Every function takes two C-contiguous uint8 arrays, (H, W) or (H, W, 3), works in float32 and adds up in float64. The
 value does not depend on the threads: strips lie the same for any number of them.
@@ -16,15 +16,11 @@ from beholder import strips
 from beholder.kernels import machine, planes
 from beholder.kernels.machine import place
 
-__all__ = ["call", "distance", "laplacian", "pixel_information", "rows_of", "weighted_similarity", "whitening"]
+__all__ = ["call", "distance", "laplacian", "rows_of", "weighted_similarity", "whitening"]
 
 Array = Any
 ROWS = 64
 """Rows of a strip."""
-COLUMNS = 256
-"""Columns of a tile, where the middle of the values is taken off: few, so that flat parts lie about 0."""
-SHORT = 2e-5
-"""Variances below this share of the mean square are too small for float32: rounding is a hundredth of them."""
 EDGES = {"mirror": 0, "repeat": 0, "reflect": 1}
 
 
@@ -179,63 +175,3 @@ def weighted_similarity(x: Array, y: Array, parent: Array | None, noise: float, 
     found = np.array(strips.run(part, rows_of(height - 10), threads))
     weighted, total, plain = (math.fsum(column) for column in found.T)
     return float((weighted + 1e-8 * plain / ((height - 10) * (width - 10))) / (total + 1e-8))
-
-
-# --- VIF in pixels ----------------------------------------------------------------------------------------------------
-
-
-def _pixel_tile(x: Array, y: Array, taps: Array, noise: float, kind: Any = np.float32) -> tuple[float, float]:
-    """Information received and sent in the windows of a tile; again in float64 where float32 is too short for it."""
-    weights = planes.unit_taps(taps) if kind == np.float32 else taps
-
-    def mean(plane: Array) -> Array:
-        return planes.correlate(plane, weights, weights)
-
-    a, b = (np.ascontiguousarray(p, dtype=kind) for p in (x, y))
-    a, b = a - a.mean(), b - b.mean()  # variances do not see it, and float32 stays exact
-    mx, my, vx, vy, cov = mean(a), mean(b), mean(a * a), mean(b * b), mean(a * b)
-    cov -= mx * my
-    for energy, middle in ((vx, mx), (vy, my)):
-        short = kind(SHORT if kind == np.float32 else 4e-15) * energy
-        energy -= np.multiply(middle, middle, out=middle)
-        flat = energy <= short
-        if kind == np.float32 and flat.any():
-            return _pixel_tile(x, y, taps, noise, np.float64)
-        energy[flat] = 0
-        cov[flat] = 0
-    tiny = kind(1e-10)
-    gain = np.maximum(cov / (vx + tiny), 0)
-    error = vy - gain * cov
-    np.maximum(error, tiny, out=error)
-    error += kind(noise)
-    signal = gain * cov  # gain squared times variance
-    signal /= error
-    vx *= kind(1 / noise)
-    return float(np.log1p(signal, out=signal).sum(dtype=np.float64)), float(np.log1p(vx, out=vx).sum(dtype=np.float64))
-
-
-def pixel_information(x: Array, y: Array, noise: float, threads: int) -> tuple[float, float]:
-    """Information over four scales that the image y carries of the reference x, and that x carries; planes, 0..255."""
-    from beholder.arrays import gaussian_window
-
-    received, sent = [], []
-    for scale in range(4):
-        size = 2 ** (4 - scale) + 1
-        taps = gaussian_window(size, size / 5)
-        if scale:
-            weights = planes.unit_taps(taps)
-            x, y = (planes.correlate(a, weights, weights, step=2, threads=threads) for a in (x, y))
-
-        def part(
-            span: tuple[int, int], x: Array = x, y: Array = y, taps: Array = taps, more: int = size - 1
-        ) -> tuple[float, float]:
-            rows, bits = slice(span[0], span[1] + more), []
-            for tile in strips.cut(x.shape[1] - more, COLUMNS):
-                columns = slice(tile.first, tile.last + more)
-                bits.append(_pixel_tile(x[rows, columns], y[rows, columns], taps, noise))
-            return math.fsum(b[0] for b in bits), math.fsum(b[1] for b in bits)
-
-        for got, whole in strips.run(part, rows_of(x.shape[0] - size + 1), threads):
-            received.append(got)
-            sent.append(whole)
-    return math.fsum(received), math.fsum(sent)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from beholder.kernels.code import BYTES, FLOATS, F, carray, exact, inline, loose, matrix, signature, types, wide
+from beholder.kernels.code import BYTES, FLOATS, F, apart, carray, exact, inline, loose, matrix, signature, types, wide
 
 __all__ = ["KERNELS"]
 
@@ -119,19 +119,22 @@ def _resize(
 
 
 @loose
-def _energy(p: Array, threshold: Any, tiny: Any, to: Array, n: int) -> None:
-    """One array in and one out, so that the compiler sees that they do not overlap."""
+def _energy(
+    a: Array, b: Array, c: Array, d: Array, threshold: Any, tiny: Any, energy: Array, amplitude: Array
+) -> None:  # fmt: skip
+    """Energy above the noise and sum of amplitudes of responses of four scales, each complex."""
     wide()
-    for j in range(n):
-        e0, e1, e2, e3 = p[2 * j], p[2 * (n + j)], p[2 * (2 * n + j)], p[2 * (3 * n + j)]
-        o0, o1, o2, o3 = p[2 * j + 1], p[2 * (n + j) + 1], p[2 * (2 * n + j) + 1], p[2 * (3 * n + j) + 1]
+    apart()
+    for j in range(energy.size):
+        e0, e1, e2, e3 = a[2 * j], b[2 * j], c[2 * j], d[2 * j]
+        o0, o1, o2, o3 = a[2 * j + 1], b[2 * j + 1], c[2 * j + 1], d[2 * j + 1]
         e, o = e0 + e1 + e2 + e3, o0 + o1 + o2 + o3
         square = e * e + o * o
         across = abs(e0 * o - o0 * e) + abs(e1 * o - o1 * e) + abs(e2 * o - o2 * e) + abs(e3 * o - o3 * e)
         found = (square - across) / (np.sqrt(square) + tiny) - threshold
         near = np.sqrt(e0 * e0 + o0 * o0) + np.sqrt(e1 * e1 + o1 * o1)
-        to[j] = found if found > ZERO else ZERO
-        to[n + j] = near + np.sqrt(e2 * e2 + o2 * o2) + np.sqrt(e3 * e3 + o3 * o3)
+        energy[j] = found if found > ZERO else ZERO
+        amplitude[j] = near + np.sqrt(e2 * e2 + o2 * o2) + np.sqrt(e3 * e3 + o3 * o3)
 
 
 def _congruency(
@@ -142,7 +145,8 @@ def _congruency(
     the noise threshold and epsilon; columns: pixels.
     """
     given = carray(y, 2)
-    _energy(carray(x, 8 * columns), given[0], given[1], carray(maps, 2 * columns), columns)
+    waves, found = matrix(x, 4, 2 * columns), matrix(maps, 2, columns)
+    _energy(waves[0], waves[1], waves[2], waves[3], given[0], given[1], found[0], found[1])
 
 
 @inline
@@ -252,6 +256,22 @@ def _squares(x: Array, to: Array) -> None:
         to[j] = x[2 * j] * x[2 * j] + x[2 * j + 1] * x[2 * j + 1]
 
 
+@loose
+def _scale(x: Array, by: Array, to: Array) -> None:
+    wide()
+    apart()
+    for j in range(by.size):
+        to[2 * j], to[2 * j + 1] = by[j] * x[2 * j], by[j] * x[2 * j + 1]
+
+
+def _filter(
+    x: Pointer, y: Pointer, rows: int, columns: int, mode: int, step: int, marks: Pointer, line: Pointer, maps: Pointer,
+    out: Pointer, first: int, last: int,
+) -> None:  # fmt: skip
+    """Complex values x times real ones y, into maps. columns: how many."""
+    _scale(carray(x, 2 * columns), carray(y, columns), carray(maps, 2 * columns))
+
+
 def _power(
     x: Pointer, y: Pointer, rows: int, columns: int, mode: int, step: int, marks: Pointer, line: Pointer, maps: Pointer,
     out: Pointer, first: int, last: int,
@@ -264,6 +284,7 @@ KERNELS: dict[str, tuple[Callable[..., None], Any]] = {
     "reduce": (_reduce, signature(BYTES)),
     "resize": (_resize, signature(BYTES, INDICES)),
     "congruency": (_congruency, signature(FLOATS)),
+    "filter": (_filter, signature(FLOATS, FLOATS)),
     "power": (_power, signature(FLOATS)),
     "compare": (_compare, signature(FLOATS)),
 }

@@ -19,7 +19,7 @@ from beholder.errors import InputError, LayoutError, SizeError
 from beholder.kernels import machine
 from beholder.kernels.machine import place
 
-__all__ = ["correlate", "halve", "luma", "pairs", "plane_of", "unit_taps"]
+__all__ = ["correlate", "halve", "interleave", "luma", "pairs", "plane_of", "separate", "unit_taps"]
 
 Array = Any
 MOST_TAPS = 63
@@ -114,6 +114,37 @@ def luma(picture: Array, weights: Any, *, rounded: bool = False, threads: int = 
 
     strips.run(part, ranges(rows, columns, threads), threads)
     return result
+
+
+def interleave(picture: Array, result: Array | None = None, *, threads: int = 1) -> Array:
+    """A C-contiguous picture (3, H, W), uint8 or float32, as (H, W, 3), in result where it is given. LayoutError."""
+    kinds = {np.dtype(np.uint8): "planes.interleave", np.dtype(np.float32): "planes.interleave_float"}
+    if picture.dtype not in kinds or picture.ndim != 3 or len(picture) != 3 or not picture.flags.c_contiguous:
+        raise LayoutError(f"expected C-contiguous uint8 or float32 (3, H, W), got {picture.dtype} {picture.shape}")
+    _, rows, columns = picture.shape
+    result = np.empty((rows, columns, 3), picture.dtype) if result is None else result
+    _reorder(kinds[picture.dtype], picture, result, rows, columns, threads)
+    return result
+
+
+def separate(picture: Array, *, threads: int = 1) -> Array:
+    """A C-contiguous float32 picture (H, W, 3) as (3, H, W). Raises LayoutError."""
+    if picture.dtype != np.float32 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.flags.c_contiguous:
+        raise LayoutError(f"expected C-contiguous float32 (H, W, 3), got {picture.dtype} {picture.shape}")
+    rows, columns, _ = picture.shape
+    result = np.empty((3, rows, columns), np.float32)
+    _reorder("planes.separate_float", picture, result, rows, columns, threads)
+    return result
+
+
+def _reorder(name: str, picture: Array, result: Array, rows: int, columns: int, threads: int) -> None:
+    def part(span: tuple[int, int]) -> None:
+        out = ctypes.c_double()
+        machine.kernel(name)(
+            place(picture), None, rows, columns, 1, 1, place(result), None, None, ctypes.addressof(out), *span
+        )  # fmt: skip
+
+    strips.run(part, ranges(rows, columns, threads), threads)
 
 
 def plane_of(picture: Array, colour: str, *, threads: int = 1) -> Array:

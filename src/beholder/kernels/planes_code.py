@@ -131,6 +131,44 @@ def _luma(
 
 
 @exact
+def _triples(a: Array, b: Array, c: Array, target: Array) -> None:
+    wide()
+    for j in range(a.size):
+        target[3 * j] = a[j]
+        target[3 * j + 1] = b[j]
+        target[3 * j + 2] = c[j]
+
+
+def _interleave(
+    x: Pointer, y: Pointer, rows: int, columns: int, mode: int, step: int, marks: Pointer, line: Pointer, maps: Pointer,
+    out: Pointer, first: int, last: int,
+) -> None:  # fmt: skip
+    """The values of three planes side by side."""
+    p, target = matrix(x, 3 * rows, columns), matrix(marks, rows, 3 * columns)
+    for row in range(first, last):
+        _triples(p[row], p[rows + row], p[2 * rows + row], target[row])
+
+
+@exact
+def _part(source: Array, a: Array, b: Array, c: Array) -> None:
+    wide()
+    for j in range(a.size):
+        a[j] = source[3 * j]
+        b[j] = source[3 * j + 1]
+        c[j] = source[3 * j + 2]
+
+
+def _separate(
+    x: Pointer, y: Pointer, rows: int, columns: int, mode: int, step: int, marks: Pointer, line: Pointer, maps: Pointer,
+    out: Pointer, first: int, last: int,
+) -> None:  # fmt: skip
+    """The other way round: three planes of values side by side."""
+    p, target = matrix(x, rows, 3 * columns), matrix(marks, 3 * rows, columns)
+    for row in range(first, last):
+        _part(p[row], target[row], target[rows + row], target[2 * rows + row])
+
+
+@exact
 def _mean4(a: Array, b: Array, target: Array, count: int) -> None:
     wide()
     quarter = F(0.25)
@@ -163,6 +201,9 @@ KERNELS: dict[str, tuple[Callable[..., None], Any]] = {
     "correlate": (_correlate, signature(FLOATS, FLOATS)),
     "correlate_double": (_correlate, signature(DOUBLES, DOUBLES, DOUBLES)),
     "luma": (_luma, signature(BYTES, FLOATS)),
+    "interleave": (_interleave, signature(BYTES)),
+    "interleave_float": (_interleave, signature(FLOATS, FLOATS)),
+    "separate_float": (_separate, signature(FLOATS, FLOATS)),
     "halve": (_halve, signature(FLOATS, FLOATS)),
 }
 """As in `code`: x, y, rows, columns, mode, step, marks, line, maps, out, first, last."""

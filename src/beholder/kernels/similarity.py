@@ -14,6 +14,7 @@ import numpy as np
 
 from beholder import strips
 from beholder.kernels import machine
+from beholder.kernels.deviation import Deviation, scratch
 from beholder.kernels.machine import place
 from beholder.kernels.planes import halve, luma
 from beholder.kernels.sizes import FULL, PLAIN, ROUNDED
@@ -51,13 +52,13 @@ def _sums(
     return strips.run(part, strips.cut(count, STRIP if name != "haar.haarpsi" else 4 * STRIP), threads)
 
 
-def _box_sums(picture: Array, factor: int, before: int, threads: int) -> Array:
+def _box_sums(picture: Array, factor: int, before: int, threads: int, result: Array | None = None) -> Array:
     """Sums over factor x factor pixels, zeros beyond the border: float32 (C, h, w), exact, as they are whole."""
     rows, columns, channels = _flat(picture)
     height, width = -(-rows // factor), -(-(columns // channels) // factor)
-    sums = np.empty((channels, height, width), np.float32)
-    marks = np.array([before], np.float32)
-    _sums("similarity.boxes", picture, None, (rows, columns), channels, factor, marks, columns, sums, height, threads)
+    sums = np.empty((channels, height, width), np.float32) if result is None else result
+    marks, line = np.array([before], np.float32), 2 * (columns + 2 * factor * channels)
+    _sums("similarity.boxes", picture, None, (rows, columns), channels, factor, marks, line, sums, height, threads)
     return sums
 
 
@@ -69,21 +70,24 @@ def box_means(picture: Array, factor: int, before: int, threads: int) -> Array:
     return _box_sums(picture, factor, before, threads)[None].astype(np.float64) / (255 * factor**2)
 
 
-def mean_deviation(image: Array, reference: Array, factor: int, weights: Any, threads: int) -> float:
+def mean_deviation(
+    image: Array, reference: Array, factor: int, weights: Any, threads: int, *, planar: bool = False
+) -> float:
     """Mean deviation of the fourth root of the summed similarity, as MDSI needs it, after reduction by `factor`.
 
-    weights: of lightness and of the two opponent channels, a row each.
+    weights: of lightness and of the two opponent channels, a row each; planar: pictures are (3, H, W).
     """
-    x, y = (_box_sums(p, factor, (factor - 1) // 2, threads) for p in (image, reference))
-    if len(x) == 1:
-        x, y = (np.repeat(p, 3, axis=0) for p in (x, y))
-    shape = x.shape[1:]
-    roots = np.empty((2, *shape), np.float32)
-    marks = (np.ravel(weights) / factor**2).astype(np.float32)
-    parts = _sums("similarity.mdsi", x, y, shape, 0, 1, marks, 7 * (shape[1] + 16), roots, shape[0], threads)
-    real, imaginary = (math.fsum(p[k] for p in parts) / (shape[0] * shape[1]) for k in (0, 1))
-    distance = (roots[0] - np.float32(real)) ** 2 + (roots[1] - np.float32(imaginary)) ** 2
-    return float(np.sqrt(distance).mean(dtype=np.float64))
+    rows, columns = image.shape[1:] if planar else image.shape[:2]
+    small = scratch("small", (2, 3, -(-rows // factor), -(-columns // factor)))
+    for picture, sums in zip((image, reference), small, strict=True):
+        if planar:
+            for plane, part in zip(picture, sums, strict=True):
+                _box_sums(plane, factor, (factor - 1) // 2, threads, part)
+        else:
+            _box_sums(picture, factor, (factor - 1) // 2, threads, sums)
+            if picture.ndim == 2:
+                sums[1:] = sums[0]
+    return Deviation(small[0], small[1], np.divide(weights, factor**2), threads).value
 
 
 def gradient_variances(image: Array, reference: Array, weights: Any, rounded: bool, scales: int, threads: int) -> Array:

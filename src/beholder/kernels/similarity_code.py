@@ -38,38 +38,63 @@ MASKED_SCALE = F(170 * 9)  # gradients are three times too large
 @loose
 def _sum_rows(x: Array, top: int, bottom: int, total: Array) -> None:
     wide()
-    row = x[top]
-    for j in range(total.size):
-        total[j] = F(row[j])
-    for r in range(top + 1, bottom):
+    start = top
+    if bottom - top >= 4:
+        a, b, c, d = x[top], x[top + 1], x[top + 2], x[top + 3]
+        start = top + 4
+        for j in range(total.size):
+            total[j] = F(
+                np.int32(np.int32(np.int32(a[j]) + np.int32(b[j])) + np.int32(np.int32(c[j]) + np.int32(d[j])))
+            )
+    else:
+        total[:] = ZERO
+    for r in range(start, bottom):
         row = x[r]
         for j in range(total.size):
             total[j] += F(row[j])
+
+
+@loose
+def _sum_along(source: Array, apart: int, step: int, target: Array) -> None:
+    """Sums of `step` values that lie `apart` from each other, from every value on."""
+    wide()
+    done = 1
+    if step >= 4:
+        a, b, c = source[apart:], source[2 * apart :], source[3 * apart :]
+        done = 4
+        for j in range(target.size):
+            target[j] = (source[j] + a[j]) + (b[j] + c[j])
+    else:
+        for j in range(target.size):
+            target[j] = source[j]
+    for k in range(done, step):
+        more = source[k * apart :]
+        for j in range(target.size):
+            target[j] += more[j]
 
 
 def _boxes(
     x: Pointer, y: Pointer, rows: int, columns: int, mode: int, step: int, marks: Pointer, line: Pointer, maps: Pointer,
     out: Pointer, first: int, last: int,
 ) -> None:  # fmt: skip
-    """Sums over step x step pixels, zeros beyond the border. mode: channels; maps: a plane for each; line: a row.
+    """Sums over step x step pixels, zeros beyond the border. mode: channels; maps: a plane for each; line: two rows.
 
     y: not used; marks: how far a window reaches back, in its first float.
     """
-    p, total = matrix(x, rows, columns), carray(line, columns)
+    p = matrix(x, rows, columns)
     before, width = int(carray(marks, 1)[0]), columns // mode
     height, count = (rows + step - 1) // step, (width + step - 1) // step
     target = matrix(maps, mode * height, count)
+    room = matrix(line, 2, columns + 2 * step * mode)
+    total, sums = room[0, before * mode : before * mode + columns], room[1, : columns + step * mode]
     for r in range(first, last):
         top = r * step - before
         _sum_rows(p, max(top, 0), min(top + step, rows), total)
+        _sum_along(room[0], mode, step, sums)
         for c in range(mode):
             result = target[c * height + r]
             for j in range(count):
-                left = j * step - before
-                value = ZERO
-                for k in range(max(left, 0), min(left + step, width)):
-                    value += total[k * mode + c]
-                result[j] = value
+                result[j] = sums[step * mode * j + c]
 
 
 # --- MS-GMSD ----------------------------------------------------------------------------------------------------------

@@ -215,13 +215,14 @@ def _combined(visible: Array, changed: Array) -> Array:
 _ROWS = 8  # of a strip, whole cells
 
 
-def _grey(picture: Any) -> Any:
+def _grey(picture: Any, *, planar: bool = False) -> Any:
     """Rounded ``rgb2gray`` of a uint8 picture, as uint8: what a large picture is kept as."""
     if picture.ndim == 2:
         return picture
-    grey = np.empty(picture.shape[:2], np.uint8)
-    for strip in cut(len(picture), _ROWS):
-        part = picture[strip.first : strip.last].transpose(2, 0, 1)[None] / 255.0
+    planes = picture if planar else picture.transpose(2, 0, 1)
+    grey = np.empty(planes.shape[1:], np.uint8)
+    for strip in cut(len(grey), _ROWS):
+        part = planes[None, :, strip.first : strip.last] / 255.0
         grey[strip.first : strip.last] = to_luma(part, "matlab", 255)[0, 0] * 255 + 0.5
     return grey
 
@@ -274,16 +275,32 @@ def _band_powers(half: Any, shape: tuple[int, int], scale: int, orientation: int
     run(down, cut(shape[1], _ROWS), threads)
     means = run(lambda strip: float(np.abs(band[strip.first : strip.last]).sum()), strips, threads)
     mean = math.fsum(means) / (shape[0] * shape[1])
-    parts = run(lambda strip: _powers((np.abs(band[strip.first : strip.last]) - mean)[None, None]), strips, threads)
-    return [np.concatenate(p, axis=2) for p in zip(*parts, strict=True)]
+    powers = np.empty((4, 1, 1, shape[0] // CELL, shape[1] // CELL))
+
+    def sums(strip: Strip) -> None:
+        rows = slice(strip.first // CELL, strip.last // CELL)
+        powers[..., rows, :] = _powers((np.abs(band[strip.first : strip.last]) - mean)[None, None])
+
+    run(sums, strips, threads)
+    return list(powers)
 
 
-def _mad_kernel(image: Any, reference: Any, *, threads: int) -> float | None:
-    from scipy import fft
+def _shape_by_strips(powers: list[Any]) -> tuple[Any, Any, Any]:
+    """`_shape`, with little memory for what is only on the way."""
+    reach = BLOCK // CELL - 1
+    rows, columns = (n - reach for n in powers[0].shape[-2:])
+    found = np.empty((3, 1, 1, rows, columns))
+    for strip in cut(rows, 8 * _ROWS):
+        here = slice(strip.first, strip.last)
+        found[..., here, :] = _shape([p[..., strip.first : strip.last + reach, :] for p in powers])
+    spread, skewness, kurtosis = found
+    return spread, skewness, kurtosis
+
+
+def _detection(x: Any, y: Any, threads: int) -> Any:
+    """`detection` of grey pictures of bytes."""
     from scipy.ndimage import uniform_filter
 
-    x, y = _grey(image), _grey(reference)
-    shape = x.shape
     error = _filtered_light(x, threads)
     filtered = _filtered_light(y, threads)
     error -= filtered
@@ -291,16 +308,29 @@ def _mad_kernel(image: Any, reference: Any, *, threads: int) -> float | None:
     del error, filtered
     squares = (x.astype(np.float32) - y) ** 2  # whole numbers: exact
     squares = uniform_filter(squares, BLOCK, output=np.float64, mode="reflect")
-    visible = _root_mean_square(seen, squares[None, None], shape)
-    del squares
-    halves = [fft.rfft2(a.astype(np.float64), workers=threads) for a in (x, y)]
-    del x, y, seen
+    return _root_mean_square(seen, squares[None, None], x.shape)
+
+
+def _appearance(pair: list[Any], threads: int) -> Any:
+    """`appearance` of grey pictures of bytes, which are taken out of the list."""
+    from scipy import fft
+
+    shape = pair[0].shape
+    halves = [fft.rfft2(pair.pop(0).astype(np.float64), workers=threads) for _ in range(2)]
     change: Any = 0.0
     for scale, weight in enumerate(_SCALE_WEIGHTS):
         for orientation in range(_ORIENTATIONS):
-            found = [_shape(_band_powers(half, shape, scale, orientation, threads)) for half in halves]
+            found = [_shape_by_strips(_band_powers(half, shape, scale, orientation, threads)) for half in halves]
             change = change + weight / sum(_SCALE_WEIGHTS) * _change(found)
-    return float(_combined(visible, _root_mean_square(change, None, shape))[0])
+            del found
+    del halves
+    return _root_mean_square(change, None, shape)
+
+
+def _mad_kernel(image: Any, reference: Any, *, threads: int, planar: bool = False) -> float | None:
+    pair = [_grey(image, planar=planar), _grey(reference, planar=planar)]
+    visible = _detection(pair[0], pair[1], threads)
+    return float(_combined(visible, _appearance(pair, threads))[0])
 
 
 @metric(
@@ -314,6 +344,7 @@ def _mad_kernel(image: Any, reference: Any, *, threads: int) -> float | None:
     "strategy, doi:10.1117/1.3267105",
     unverified="the authors' program needs MATLAB and is not to be had whole; ports of it differ from each other",
     kernel=_mad_kernel,
+    planar_kernel=functools.partial(_mad_kernel, planar=True),
 )
 def mad(image: Array, reference: Array, *, levels: float | None = None) -> Array:
     """Most apparent distortion, of visible errors near the threshold and of changed appearance above; 0 for equal.

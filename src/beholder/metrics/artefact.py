@@ -222,7 +222,7 @@ def _block_kernel(image: Any, *, threads: int, block: int = 8) -> float | None:
     unit="",
     needs="image",
     min_size=9,
-    paper="Yim and Bovik 2011, Quality assessment of deblocked images, doi:10.1109/TIP.2010.2088951",
+    paper="Yim and Bovik 2011, Quality assessment of deblocked images, doi:10.1109/TIP.2010.2061859",
     verified=("",),
     kernel=_block_kernel,
 )
@@ -289,7 +289,7 @@ def _mean_over(x: Array, where: Array) -> Array:
     needs="image",
     min_size=3,
     paper="after Oguz, Hu and Nguyen 1998, Image coding ringing artifact reduction using morphological post-filtering, "
-    "doi:10.1109/MMSP.1998.739051",
+    "Proc. IEEE Workshop on Multimedia Signal Processing; the luma is that of ITU-R BT.601",
     presets={"variance": {"relative": False}},
     verified=("", "variance"),
     differentiable=False,

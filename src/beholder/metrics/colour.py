@@ -19,6 +19,7 @@ from beholder.colours import (
     SRGB_TO_XYZ_SKIMAGE,
     XYZ_TO_OPPONENT,
     YCXCZ,
+    Matrix,
     invert,
     mix,
     scaled,
@@ -158,9 +159,32 @@ def _mean_of_strips(
     return float(math.fsum(run(one, cut(height, _ROWS, reach, reach), threads)) / (height * width))
 
 
+def _lab_constants(constants: str) -> tuple[Matrix, float, float]:
+    """XYZ relative to white of linear sRGB, knee and slope of L*a*b*: what `linear_to_lab` takes."""
+    if constants == "skimage":
+        return scaled(SRGB_TO_XYZ_SKIMAGE, D65_SKIMAGE), 0.008856, 7.787
+    return scaled(SRGB_TO_XYZ, D65), (6 / 29) ** 3, (29 / 6) ** 2 / 3
+
+
+def _ciede2000_tensor(
+    image: Any, reference: Any, gradients: Any, *, threads: int, constants: str = "srgb", ppd: float | None = None
+) -> float | None:
+    if ppd is not None:
+        return None
+    from beholder.kernels import colour
+
+    return colour.mean_difference(image, reference, gradients, _lab_constants(constants), threads)
+
+
 def _ciede2000_kernel(
     image: Any, reference: Any, *, threads: int, constants: str = "srgb", ppd: float | None = None
 ) -> float | None:
+    if ppd is None:
+        from beholder.kernels import colour
+
+        table = np.asarray(srgb_to_linear(np.arange(256) / 255), np.float32)
+        return colour.mean_difference_of_bytes(image, reference, table, _lab_constants(constants), threads)
+
     def work(x: Array, y: Array) -> Array:
         return delta_e00(linear_to_lab(x, constants, ppd), linear_to_lab(y, constants, ppd))
 
@@ -183,6 +207,7 @@ def _ciede2000_kernel(
     unverified="no outside program joins the S-CIELAB filters with CIEDE2000",
     aliases=("delta_e", "deltae2000"),
     kernel=_ciede2000_kernel,
+    tensor_kernel=_ciede2000_tensor,
 )
 def ciede2000(image: Array, reference: Array, *, constants: str = "srgb", ppd: float | None = None) -> Array:
     """Mean CIEDE2000 colour difference over pixels, in units of just over one just noticeable difference; 0 for equal.

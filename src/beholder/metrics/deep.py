@@ -77,7 +77,12 @@ def _beside(image: Any, reference: Any, **settings: Any) -> float:
 def beholder_fr_kernel(image: Any, reference: Any, *, threads: int, native: bool = False) -> float | None:
     """`beholder_fr` of two uint8 pictures (H, W) or (H, W, 3), without a copy of the whole as floats."""
     pair = [p[None] if p.ndim == 2 else p.transpose(2, 0, 1) for p in (image, reference)]
-    return _beside(pair[0], pair[1], full_scale=255.0, threads=threads, native=native)
+    return beholder_fr_planar_kernel(pair[0], pair[1], threads=threads, native=native)
+
+
+def beholder_fr_planar_kernel(image: Any, reference: Any, *, threads: int, native: bool = False) -> float | None:
+    """As `beholder_fr_kernel`, of (C, H, W)."""
+    return _beside(image, reference, full_scale=255.0, threads=threads, native=native)
 
 
 @functools.lru_cache(maxsize=2)
@@ -103,6 +108,7 @@ def _pair_network(device: str) -> Any:
     tolerance=1e-4,
     model="beholder_fr",
     kernel=beholder_fr_kernel,
+    planar_kernel=beholder_fr_planar_kernel,
 )
 def beholder_fr(image: Array, reference: Array, *, native: bool = False) -> Array:
     """How much worse than the reference a picture looks, by a CNN's maps of both: 0 equal, 1 as bad as can be.

@@ -83,7 +83,7 @@ def _jnb_kernel(image: Any, *, threads: int) -> float | None:
     needs="image",
     min_size=64,
     paper="Narvekar and Karam 2011, A no-reference image blur metric based on the cumulative probability of blur "
-    "detection (CPBD), doi:10.1109/TIP.2011.2116798",
+    "detection (CPBD), doi:10.1109/TIP.2011.2131660",
     verified=("",),
     differentiable=False,
     kernel=_cpbd_kernel,

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from beholder.arrays import (
+    LUMA_FULL,
+    LUMA_MATLAB,
     Array,
     gaussian_window,
     is_torch,
@@ -99,6 +101,28 @@ def _psnr_hvs_m_kernel(image: Any, reference: Any, *, threads: int, colour: str 
     return _hvs(image, reference, colour, True, threads)
 
 
+def _hvs_tensor(image: Any, reference: Any, gradients: Any, colour: str, masked: bool, threads: int) -> float | None:
+    from beholder.kernels import cosine
+
+    weights = {"luma": LUMA_FULL, "matlab": LUMA_MATLAB}.get(colour)
+    if weights is None:
+        return None
+    tables = SENSITIVITY**2, MASKING, LIMITS
+    return cosine.hvs(image, reference, gradients, weights if len(image) == 3 else (1.0,), tables, masked, threads)
+
+
+def _psnr_hvs_tensor(
+    image: Any, reference: Any, gradients: Any, *, threads: int, colour: str = "luma"
+) -> float | None:  # fmt: skip
+    return _hvs_tensor(image, reference, gradients, colour, False, threads)
+
+
+def _psnr_hvs_m_tensor(
+    image: Any, reference: Any, gradients: Any, *, threads: int, colour: str = "luma"
+) -> float | None:  # fmt: skip
+    return _hvs_tensor(image, reference, gradients, colour, True, threads)
+
+
 @metric(
     "psnr_hvs",
     better="higher",
@@ -112,6 +136,7 @@ def _psnr_hvs_m_kernel(image: Any, reference: Any, *, threads: int, colour: str 
     verified=("", "matlab"),
     aliases=("psnrhvs",),
     kernel=_psnr_hvs_kernel,
+    tensor_kernel=_psnr_hvs_tensor,
 )
 def psnr_hvs(image: Array, reference: Array, *, colour: str = "luma", levels: float | None = None) -> Array:
     """Peak signal-to-noise ratio of 8x8 cosine transforms, weighted by contrast sensitivity; infinite if equal.
@@ -155,6 +180,7 @@ def _masking(x: Array, coefficients: Array) -> Array:
     verified=("", "matlab"),
     aliases=("psnrhvsm", "psnr_hvsm"),
     kernel=_psnr_hvs_m_kernel,
+    tensor_kernel=_psnr_hvs_m_tensor,
 )
 def psnr_hvs_m(image: Array, reference: Array, *, colour: str = "luma", levels: float | None = None) -> Array:
     """PSNR-HVS less the differences that the contrast of their block hides; infinite if none can be seen.

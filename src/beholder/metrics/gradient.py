@@ -1,4 +1,4 @@
-"""Gradient similarity: GMSD, MS-GMSD, MDSI."""
+"""Gradient similarity: GMSD, MS-GMSD."""
 
 from __future__ import annotations
 
@@ -14,13 +14,11 @@ from beholder.arrays import (
     namespace,
     pad_zeros,
     plane_mean,
-    positive_power,
     positive_root,
     shrink,
     to_luma,
     weighted,
 )
-from beholder.errors import InputError
 from beholder.metrics.registry import metric
 
 _KERNEL_LUMA = {"luma": "full", "matlab": "matlab"}
@@ -28,8 +26,6 @@ SCALE_WEIGHTS = (0.096, 0.596, 0.289, 0.019)
 """MS-GMSD: the weights of its four scales (Zhang et al. 2017)."""
 IN_PHASE, QUADRATURE = (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112)
 """I and Q of NTSC's YIQ."""
-OPPONENTS = (0.2989, 0.5870, 0.1140), (0.30, 0.04, -0.35), (0.34, -0.60, 0.17)
-"""MDSI: lightness and the two opponent channels H and M, of R'G'B' (Geusebroek et al. 2001)."""
 
 
 def prewitt(x: Array) -> tuple[Array, Array]:
@@ -56,6 +52,33 @@ def _gmsd_kernel(
     return kernels.gmsd(image, reference, threads=threads, luma=_KERNEL_LUMA[colour])
 
 
+_TENSOR_LUMA = {"luma": LUMA_FULL, "matlab": LUMA_MATLAB}
+
+
+def _gmsd_tensor(
+    image: Any, reference: Any, gradients: Any, *, threads: int, colour: str = "luma", c: float = 170 / 255**2
+) -> float | None:
+    from beholder.kernels import gradient_float as fast
+
+    if colour not in _TENSOR_LUMA:
+        return None
+    weights = _TENSOR_LUMA[colour] if len(image) == 3 else (1.0,)
+    how = fast.Similarity(144 * c, 0.0)
+    if all(g is None for g in gradients):
+        number, _, spread = fast.small_moments(image, reference, how, weights, threads)
+        return math.sqrt(spread / (number - 1))
+    x, y = pair = [fast.boxes(a, 2, 0, weights, True, threads) for a in (image, reference)]
+    number, mean, spread = fast.moments(x, y, how, threads)
+    value = math.sqrt(spread / (number - 1))
+    times = 1 / (2 * value * (number - 1)) if value > 0 else 0.0
+    for (x, y), gradient in zip((pair, pair[::-1]), gradients, strict=True):
+        if gradient is not None:
+            slope = np.empty_like(x)
+            fast.slopes(x, y, how, mean, times, slope, threads)
+            fast.spread(slope, gradient, 2, 0, weights, threads)
+    return value
+
+
 @metric(
     "gmsd",
     better="lower",
@@ -67,6 +90,7 @@ def _gmsd_kernel(
     presets={"matlab": {"colour": "matlab"}},
     verified=("", "matlab"),
     kernel=_gmsd_kernel,
+    tensor_kernel=_gmsd_tensor,
 )
 def gmsd(
     image: Array,
@@ -143,6 +167,82 @@ def _with_chroma(structure: Array, difference: Array) -> Array:
     return share * structure + (1 - share) * 0.01 * 255 * positive_root(squares)
 
 
+class _Scales:
+    """MS-GMSD of two float32 pictures, and its slopes."""
+
+    def __init__(self, image: Any, reference: Any, colour: str, masking: float, threads: int) -> None:
+        from beholder.kernels import gradient_float as fast
+
+        self.threads, self.how = threads, fast.Similarity(9 * 170 / 255**2, masking)
+        self.weights = _TENSOR_LUMA[colour] if len(image) == 3 else (1.0,)
+        x, y = (a[0] if len(a) == 1 else fast.boxes(a, 1, 0, self.weights, True, threads) for a in (image, reference))
+        self.scales, self.moments = [(x, y)], [fast.moments(x, y, self.how, threads)]
+        for _ in SCALE_WEIGHTS[1:]:
+            x, y = (fast.boxes(a[None], 2, 0, (0.25,), True, threads) for a in (x, y))
+            self.scales.append((x, y))
+            self.moments.append(fast.moments(x, y, self.how, threads))
+        parts = zip(SCALE_WEIGHTS, self.moments, strict=True)
+        self.value = math.sqrt(math.fsum(w * m.spread / m.number for w, m in parts))
+
+    def slope(self, which: int, gradient: Any, times: float = 1.0) -> None:
+        """Fill gradient with `times` the slope by one of the two pictures."""
+        from beholder.kernels import gradient_float as fast
+
+        half = times / (2 * self.value) if self.value > 0 else 0.0
+        coarser = None
+        for pair, found, weight in reversed(list(zip(self.scales, self.moments, SCALE_WEIGHTS, strict=True))):
+            x, y = pair[which], pair[1 - which]
+            slope = gradient[0] if len(gradient) == 1 and pair is self.scales[0] else np.empty_like(x)
+            if coarser is not None:
+                fast.spread(coarser, slope[None], 2, 0, (0.25,), self.threads)
+            share = weight * half / found.number
+            fast.slopes(x, y, self.how, found.mean, share, slope, self.threads, add=coarser is not None)
+            coarser = slope
+        if len(gradient) > 1:
+            fast.spread(coarser, gradient, 1, 0, self.weights, self.threads)
+
+
+def _ms_gmsd_tensor(
+    image: Any, reference: Any, gradients: Any, *, threads: int, masking: float = 0.5, colour: str = "luma"
+) -> float | None:
+    if colour not in _TENSOR_LUMA:
+        return None
+    scales = _Scales(image, reference, colour, masking, threads)
+    for which, gradient in enumerate(gradients):
+        if gradient is not None:
+            scales.slope(which, gradient)
+    return scales.value
+
+
+def _ms_gmsdc_tensor(image: Any, reference: Any, gradients: Any, *, threads: int) -> float:
+    from beholder.kernels import gradient_float as fast
+
+    scales = _Scales(image, reference, "luma", 0.5, threads)
+    factor, weights = 2 ** (len(SCALE_WEIGHTS) - 1), (1.0,) * len(image)
+    x, y = (fast.boxes(a, factor, 0, weights, False, threads).astype(np.float64) for a in (image, reference))
+    difference = (x - y)[None] / factor**2
+    value = float(_with_chroma(np.asarray([scales.value]), difference)[0])
+    share, change = _chroma_share(scales.value)
+    planes = [weighted(difference, axis) for axis in (IN_PHASE, QUADRATURE)] if len(image) == 3 else []
+    error = math.sqrt(sum(float(np.mean(p**2)) for p in planes))
+    by_error = (1 - share) * 2.55 / (error * difference[0, 0].size * factor**2) if error > 0 else 0.0
+    for which, gradient in enumerate(gradients):
+        if gradient is not None:
+            scales.slope(which, gradient, share + change * (scales.value - 2.55 * error))
+            if by_error:
+                pairs = list(zip((IN_PHASE, QUADRATURE), planes, strict=True))
+                slope = np.stack([sum(axis[c] * plane[0, 0] for axis, plane in pairs) for c in range(3)])
+                slope = (slope * (by_error if which == 0 else -by_error)).astype(np.float32)
+                fast.spread(slope, gradient, factor, 0, weights, threads, add=True)
+    return value
+
+
+def _chroma_share(structure: float) -> tuple[float, float]:
+    """How much MS-GMSD counts in MS-GMSDc beside chroma, and the slope of that."""
+    decay = 0.32 * math.exp(-15 * structure)
+    return 2 / (1 + decay) - 1, 30 * decay / (1 + decay) ** 2
+
+
 _ZHANG = (
     "Zhang et al. 2017, Gradient magnitude similarity deviation on multiple scales for color image quality "
     "assessment, doi:10.1109/ICASSP.2017.7952357"
@@ -161,6 +261,7 @@ _ZHANG = (
     verified=("", "matlab"),
     aliases=("msgmsd",),
     kernel=_ms_gmsd_kernel,
+    tensor_kernel=_ms_gmsd_tensor,
 )
 def ms_gmsd(
     image: Array, reference: Array, *, masking: float = 0.5, colour: str = "luma", levels: float | None = None
@@ -187,6 +288,7 @@ def ms_gmsd(
     verified=("",),
     aliases=("msgmsdc",),
     kernel=_ms_gmsdc_kernel,
+    tensor_kernel=_ms_gmsdc_tensor,
 )
 def ms_gmsdc(image: Array, reference: Array) -> Array:
     """MS-GMSD with the error of chroma where structure is sound; 0 for equal pictures.
@@ -200,83 +302,3 @@ def ms_gmsdc(image: Array, reference: Array) -> Array:
     for _ in SCALE_WEIGHTS[1:]:
         difference = shrink(difference, 2, zeros=True)
     return _with_chroma(structure, difference)
-
-
-def _unlike(p: Array, q: Array, c: float) -> Array:
-    """What is missing to 1 in the similarity of two magnitudes; exactly 0 where they are equal."""
-    return (p - q) ** 2 / (p**2 + q**2 + c)
-
-
-def _fourth_root(structure: Array, chroma: Array, combination: str) -> tuple[Array, Array]:
-    """Real and imaginary part of the combined similarity to the power 1/4; either similarity may be negative."""
-    xp = namespace(structure, chroma)
-    if combination == "sum":
-        both = 0.6 * structure + 0.4 * chroma
-        size, slant = positive_root(positive_root(abs(both))), math.sqrt(0.5)
-        return xp.where(both < 0, slant * size, size), xp.where(both < 0, slant * size, xp.zeros_like(size))
-    size = positive_power(abs(structure), 0.2 / 4) * positive_power(abs(chroma), 0.1 / 4)
-    signs = (xp.astype(a < 0, size.dtype) for a in (structure, chroma))
-    angle = sum(part * math.pi / 4 * sign for part, sign in zip((0.2, 0.1), signs, strict=True))
-    return size * xp.cos(angle), size * xp.sin(angle)
-
-
-def _mdsi_of_small(x: Array, y: Array, combination: str) -> Array:
-    """MDSI of pictures that are reduced already, image first: (N, C, H, W) to (N,)."""
-    xp = namespace(x, y)
-    if x.shape[1] == 1:
-        x, y = (xp.concat([a, a, a], axis=1) for a in (x, y))
-    (lx, hx, mx), (ly, hy, my) = ([weighted(a, axis) for axis in OPPONENTS] for a in (x, y))
-    (ax, dx), (ay, dy) = prewitt(lx), prewitt(ly)
-    gx, gy = positive_root(ax**2 + dx**2), positive_root(ay**2 + dy**2)
-    fused = positive_root((ax + ay) ** 2 + (dx + dy) ** 2) / 2
-    c1, c2, c3 = (c / 255**2 for c in (140, 55, 550))
-    structure = 1 - (_unlike(gx, gy, c1) + _unlike(gx, fused, c2) - _unlike(gy, fused, c2))
-    chroma = 1 - ((hx - hy) ** 2 + (mx - my) ** 2) / (hx**2 + hy**2 + mx**2 + my**2 + c3)
-    real, imaginary = _fourth_root(structure, chroma, combination)
-    middle = [xp.mean(a, axis=(1, 2, 3), keepdims=True) for a in (real, imaginary)]
-    distance = positive_root((real - middle[0]) ** 2 + (imaginary - middle[1]) ** 2)
-    return positive_power(plane_mean(distance), 0.25)
-
-
-def _reduction(height: int, width: int) -> int:
-    return max(1, int(min(height, width) / 256 + 0.5))
-
-
-def _mdsi_kernel(image: Any, reference: Any, *, threads: int, combination: str = "sum") -> float | None:
-    from beholder.kernels import similarity
-
-    if combination not in ("sum", "mult"):
-        return None
-    factor = _reduction(*image.shape[:2])
-    if combination == "sum":
-        return float(similarity.mean_deviation(image, reference, factor, OPPONENTS, threads) ** 0.25)
-    x, y = (similarity.box_means(a, factor, (factor - 1) // 2, threads) for a in (image, reference))
-    return float(_mdsi_of_small(x, y, combination)[0])
-
-
-@metric(
-    "mdsi",
-    better="lower",
-    range=(0.0, 1.0),
-    unit="",
-    needs="reference",
-    min_size=3,
-    paper="Nafchi et al. 2016, Mean deviation similarity index: efficient and reliable full-reference image quality "
-    "evaluator, doi:10.1109/ACCESS.2016.2604042",
-    presets={"mult": {"combination": "mult"}},
-    verified=("", "mult"),
-    kernel=_mdsi_kernel,
-)
-def mdsi(image: Array, reference: Array, *, combination: str = "sum") -> Array:
-    """Mean deviation of the joint similarity of gradients and chroma; 0 for equal pictures.
-
-    image, reference: (N, C, H, W) in [0, 1], C 1 or 3, equal shapes; a grey picture counts as R = G = B. Returns (N,).
-    As the authors' program: both are averaged and reduced by round(min(H, W) / 256), halves up, zeros beyond the
-    border; a third gradient, of the mean of the two pictures, brings in which of them is the reference; negative
-    similarities have complex roots. combination: "sum" or, preset ``mult``, the product. Raises InputError for
-    another combination.
-    """
-    if combination not in ("sum", "mult"):
-        raise InputError(f"combination must be sum or mult, got {combination!r}")
-    factor = _reduction(*image.shape[-2:])
-    return _mdsi_of_small(shrink(image, factor, zeros=True), shrink(reference, factor, zeros=True), combination)

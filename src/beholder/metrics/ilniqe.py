@@ -167,11 +167,15 @@ def _halved(x: Array) -> Array:
 
 def block_features(image: Array) -> tuple[Array, Array]:
     """The 468 features of 36 blocks, (N, 36, 468), and their mean local deviation, (N, 36); image in [0, 1]."""
-    xp = namespace(image)
-    rgb = double(image)
+    return _square_features(resize(double(image), (SIZE, SIZE)))
+
+
+def _square_features(square: Array) -> tuple[Array, Array]:
+    """`block_features` of pictures at the size that they are looked at."""
+    xp = namespace(square)
+    rgb = 255 * xp.clip(square, 0, 1)
     if rgb.shape[1] == 1:
         rgb = xp.concat([rgb, rgb, rgb], axis=1)
-    rgb = 255 * xp.clip(resize(rgb, (SIZE, SIZE)), 0, 1)
     whole = SIZE // SIDE * SIDE
     rgb = rgb[..., :whole, :whole]
     opponent = _mix(rgb, OPPONENT)
@@ -195,6 +199,14 @@ def distances(features: Array, parameters: Parameters) -> Array:
     return positive_root(xp.sum(step * xp.matrix_transpose(solved), axis=-1))
 
 
+def _ilniqe_kernel(image: Any, *, model: Any = "bsds", planar: bool = False, **_threads: int) -> float | None:
+    """`ilniqe` of a uint8 picture, plane by plane up to where it is small."""
+    planes = image if planar else np.atleast_3d(image).transpose(2, 0, 1)
+    square = np.concatenate([resize((plane / 255)[None, None], (SIZE, SIZE)) for plane in planes], axis=1)
+    features, _ = _square_features(square)
+    return float(distances(features, parameters_of(model, "ilniqe")).mean())
+
+
 @metric(
     "ilniqe",
     better="lower",
@@ -206,6 +218,8 @@ def distances(features: Array, parameters: Parameters) -> Array:
     "doi:10.1109/TIP.2015.2426416",
     unverified="the authors' model file is free for research only, and our own fit gives other values",
     differentiable=False,
+    kernel=_ilniqe_kernel,
+    planar_kernel=functools.partial(_ilniqe_kernel, planar=True),
 )
 def ilniqe(image: Array, *, model: Any = "bsds") -> Array:
     """Distance of a picture's blocks from natural photographs, by colour, gradients and log-Gabor responses.

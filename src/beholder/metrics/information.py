@@ -200,11 +200,13 @@ def _pixel_information(x: Array, y: Array, taps: Any, noise: float, tiny: float)
 def _vif_p_kernel(
     image: Any, reference: Any, *, threads: int, colour: str = "luma", noise: float = 2.0
 ) -> float | None:
-    from beholder.kernels import information, planes
+    from beholder.kernels import fidelity, planes
 
+    if noise < fidelity.LEAST_NOISE:
+        return None
     ratios = []
     for y, x in planes.pairs(image, reference, colour, threads=threads):
-        received, sent = information.pixel_information(x, y, noise, threads)
+        received, sent = fidelity.pixel_information(x, y, noise, threads)
         ratios.append((received + 1e-8) / (sent + 1e-8))
     return float(sum(ratios) / len(ratios))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 from typing import Any
 
@@ -11,9 +12,11 @@ import numpy as np
 from beholder.arrays import Array, is_torch, namespace
 from beholder.errors import ChannelError, InputError, LayoutError, RangeError, SizeError
 from beholder.metrics.registry import Metric, Score, find
-from beholder.metrics.tensors import by_kernel
+from beholder.metrics.tensors import by_kernel, plain
 
 FULL_SCALE = {"uint8": 255, "uint16": 65535}
+LARGE = 1 << 16
+"""Values that are worth a kernel where a few lines of NumPy would do."""
 
 
 def processors() -> int:
@@ -89,12 +92,13 @@ class Measure:
         settings = dict(self.settings)
         if "levels" in _keywords(self.card):
             settings["levels"] = _levels(image, data_range)
-        pictures = [to_unit(a, data_range, self.card.name) for a in (image, reference) if a is not None]
+        pictures = [to_unit(a, data_range, self.card.name, threads) for a in (image, reference) if a is not None]
         definition = functools.partial(self.card.function, **settings)
         if len(pictures) == 2:
             x, y = pictures = _same_precision(*pictures)
             if self.card.tensor_kernel is not None and settings.get("levels") is None:
-                found = by_kernel(self.card.tensor_kernel, definition, x, y, threads, **self.settings)
+                kernel, any_order = self.card.tensor_kernel, self.card.any_order
+                found = by_kernel(kernel, definition, x, y, threads, any_order=any_order, **self.settings)
                 if found is not None:
                     return found
         return definition(*pictures)
@@ -164,7 +168,12 @@ class Measure:
         pictures = [a for a in given if a is not None]
         values = np.empty(len(image))
         for i, pair in enumerate(zip(*pictures, strict=True)):
-            value = self.card.kernel(*map(_interleaved, pair), threads=threads, **self.settings)
+            value = None
+            if self.card.planar_kernel is not None and all(map(_planar, pair)):
+                value = self.card.planar_kernel(*pair, threads=threads, **self.settings)
+            if value is None:
+                interleaved = [_interleaved(a, threads) for a in pair]
+                value = self.card.kernel(*interleaved, threads=threads, **self.settings)
             if value is None:
                 return None
             values[i] = value
@@ -214,11 +223,12 @@ def dtype_name(array: Array) -> str:
     return str(array.dtype).rpartition(".")[2]
 
 
-def to_unit(array: Array, data_range: float | None, name: str) -> Array:
+def to_unit(array: Array, data_range: float | None, name: str, threads: int | None = None) -> Array:
     """Pictures as floats in [0, 1]: integers become double precision, floats stay as they are.
 
-    data_range: what 1.0 stands for, default 255 and 65535 for uint8 and uint16, 1 for floats. Raises RangeError for
-    values outside, NaN, infinity, and other integer types without a data_range.
+    data_range: what 1.0 stands for, default 255 and 65535 for uint8 and uint16, 1 for floats; threads: how many may
+    look at the values, default all processors. Raises RangeError for values outside, NaN, infinity, and other integer
+    types without a data_range.
     """
     kind = dtype_name(array)
     is_float = kind in ("float16", "bfloat16", "float32", "float64")
@@ -232,9 +242,25 @@ def to_unit(array: Array, data_range: float | None, name: str) -> Array:
         array = namespace(array).astype(array, namespace(array).float32)
     if is_float and data_range is not None:
         array = array / data_range
-    if is_float or data_range is not None:
+    if (is_float or data_range is not None) and not _within_unit(array, threads):
         _check_range(array, data_range, name)
     return array
+
+
+def _within_unit(array: Array, threads: int | None) -> bool:
+    """Whether a large float32 array in memory surely lies in [0, 1]: several times as fast as the full check."""
+    if dtype_name(array) != "float32" or math.prod(array.shape) < LARGE:
+        return False
+    if not isinstance(array, np.ndarray):
+        if not plain(array):
+            return False
+        array = array.detach().numpy()
+    values = array if array.flags.c_contiguous else array.transpose(0, 2, 3, 1)  # planes, or pixels one after another
+    if not values.flags.c_contiguous:
+        return False
+    from beholder.kernels.pixel import within_unit
+
+    return within_unit(values, threads or processors())
 
 
 def _check_range(array: Array, data_range: float | None, name: str) -> None:
@@ -272,6 +298,15 @@ def _bytes_of(array: Array) -> np.ndarray[Any, Any] | None:
     return np.asarray(array.numpy()) if array.device.type == "cpu" else None
 
 
-def _interleaved(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _planar(array: np.ndarray[Any, Any]) -> bool:
+    """Whether the three planes of a picture (C, H, W) lie one after the other in memory."""
+    return array.shape[0] == 3 and bool(array.flags.c_contiguous)
+
+
+def _interleaved(array: np.ndarray[Any, Any], threads: int) -> np.ndarray[Any, Any]:
     """(C, H, W) as contiguous (H, W) or (H, W, C), without a copy where the memory lies so already."""
+    if array.size >= LARGE and _planar(array):
+        from beholder.kernels.planes import interleave
+
+        return np.asarray(interleave(array, threads=threads))
     return np.ascontiguousarray(array[0] if array.shape[0] == 1 else array.transpose(1, 2, 0))

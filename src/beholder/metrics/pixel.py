@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
-from beholder.arrays import Array, namespace, plane_mean, positive_root, to_luma
+from beholder.arrays import LUMA_FULL, LUMA_STUDIO, Array, namespace, plane_mean, positive_root, to_luma
 from beholder.errors import SizeError
 from beholder.metrics.registry import metric
+from beholder.metrics.tensors import TensorKernel, in_order
 
 _POYNTON = "ITU-R BT.601-7 (2011); ITU-T J.340 (2010)"
 _LEGENDRE = "Wang and Bovik 2009, Mean squared error: love it or leave it?, doi:10.1109/MSP.2008.930649"
 _KERNEL_LUMA = {"rgb": "", "studio": "studio", "luma": "full"}
+_TENSOR_LUMA: dict[str, tuple[float, ...]] = {"rgb": (), "studio": LUMA_STUDIO, "luma": LUMA_FULL}
 _EIGHT_BIT = {"255": {"scale": 255.0}}
 
 
@@ -36,17 +40,109 @@ def _root_kernel(image: Any, reference: Any, *, threads: int, scale: float = 1.0
     return None if error is None else float(error**0.5)
 
 
-def _psnr_kernel(image: Any, reference: Any, *, threads: int, colour: str = "rgb", crop: int = 0) -> float | None:
-    import math
-
-    error = _squared_kernel(image, reference, threads=threads, colour=colour, crop=crop)
+def _decibels(error: float | None) -> float | None:
     if error is None:
         return None
     return -10 * math.log10(error) if error > 0 else math.inf
 
 
+def _psnr_kernel(image: Any, reference: Any, *, threads: int, colour: str = "rgb", crop: int = 0) -> float | None:
+    return _decibels(_squared_kernel(image, reference, threads=threads, colour=colour, crop=crop))
+
+
 def _psnr_y_kernel(image: Any, reference: Any, *, threads: int, colour: str = "studio", crop: int = 0) -> float | None:
     return _psnr_kernel(image, reference, threads=threads, colour=colour, crop=crop)
+
+
+def _planar(kernel: Callable[..., float | None]) -> Callable[..., float | None]:
+    """A kernel to which all values of a picture are alike, for one whose planes lie one after the other."""
+
+    def planar(image: Any, reference: Any, *, threads: int, colour: str = "rgb", **settings: Any) -> float | None:
+        if colour != "rgb" or settings.pop("crop", 0):
+            return None
+        x, y = (a.reshape(-1, a.shape[-1]) for a in (image, reference))
+        return kernel(x, y, threads=threads, **settings)
+
+    return planar
+
+
+def _any_order(kernel: TensorKernel) -> TensorKernel:
+    """A kernel to which all values of a picture are alike, for any order of memory that both pictures have."""
+
+    def ordered(image: Any, reference: Any, gradients: Any, *, threads: int, **settings: Any) -> float | None:
+        arrays = [image, reference, *(g for g in gradients if g is not None)]
+        axes = sorted(range(3), key=lambda axis: -image.strides[axis])
+        alike = settings.get("colour", "rgb") == "rgb" and not settings.get("crop")
+        if not alike or not all(a.transpose(axes).flags.c_contiguous for a in arrays):
+            return in_order(kernel, image, reference, gradients, threads=threads, **settings)
+        rows = image.shape[axes[0]]
+        x, y, *_ = (a.transpose(axes).reshape(1, rows, -1) for a in arrays)
+        slopes = tuple(None if g is None else g.transpose(axes).reshape(1, rows, -1) for g in gradients)
+        return kernel(x, y, slopes, threads=threads, **settings)
+
+    return ordered
+
+
+_Slope = Callable[[float], float]
+
+
+def _square_tensors(
+    pair: tuple[Any, Any], gradients: Any, threads: int, slope: _Slope, colour: str = "rgb", crop: int = 0
+) -> float | None:
+    """Mean squared difference of float32 pictures; slope: the derivative of the value by it."""
+    from beholder.kernels import pixel
+
+    if colour not in _TENSOR_LUMA:
+        return None
+    mixed = _TENSOR_LUMA[colour]
+    weights = mixed if len(pair[0]) == 3 and mixed else (sum(LUMA_STUDIO) if colour == "studio" else 1.0,)
+    channels, height, width = pair[0].shape
+    error = pixel.squared_difference(*pair, weights, crop, threads)
+    count = (height - 2 * crop) * (width - 2 * crop) * (1 if mixed else channels)
+    for (x, y), gradient in zip((pair, pair[::-1]), gradients, strict=True):
+        if gradient is not None:
+            pixel.square_slope(x, y, weights, crop, 2 * slope(error) / count, gradient, threads)
+    return error
+
+
+def _mse_tensor(image: Any, reference: Any, gradients: Any, *, threads: int, scale: float = 1.0) -> float | None:
+    error = _square_tensors((image, reference), gradients, threads, lambda _: scale**2)
+    return None if error is None else error * scale**2
+
+
+def _rmse_tensor(image: Any, reference: Any, gradients: Any, *, threads: int, scale: float = 1.0) -> float | None:
+    def slope(error: float) -> float:
+        return scale / (2 * math.sqrt(error)) if error > 0 else 0.0
+
+    error = _square_tensors((image, reference), gradients, threads, slope)
+    return None if error is None else math.sqrt(error) * scale
+
+
+def _mae_tensor(image: Any, reference: Any, gradients: Any, *, threads: int, scale: float = 1.0) -> float:
+    from beholder.kernels import pixel
+
+    for (x, y), gradient in zip(((image, reference), (reference, image)), gradients, strict=True):
+        if gradient is not None:
+            pixel.absolute_slope(x, y, scale / image.size, gradient, threads)
+    return pixel.absolute_difference(image, reference, threads) * scale
+
+
+def _psnr_tensor(
+    image: Any, reference: Any, gradients: Any, *, threads: int, colour: str = "rgb", crop: int = 0
+) -> float | None:
+    if crop and min(image.shape[-2:]) <= 2 * crop:
+        return None  # the definition says what is wrong
+
+    def slope(error: float) -> float:
+        return -10 / (math.log(10) * error) if error > 0 else 0.0
+
+    return _decibels(_square_tensors((image, reference), gradients, threads, slope, colour, crop))
+
+
+def _psnr_y_tensor(
+    image: Any, reference: Any, gradients: Any, *, threads: int, colour: str = "studio", crop: int = 0
+) -> float | None:
+    return _psnr_tensor(image, reference, gradients, threads=threads, colour=colour, crop=crop)
 
 
 @metric(
@@ -61,6 +157,9 @@ def _psnr_y_kernel(image: Any, reference: Any, *, threads: int, colour: str = "s
     ranges={"255": (0.0, 65025.0)},
     verified=("", "255"),
     kernel=_squared_kernel,
+    planar_kernel=_planar(_squared_kernel),
+    tensor_kernel=_any_order(_mse_tensor),
+    any_order=True,
 )
 def mse(image: Array, reference: Array, *, scale: float = 1.0) -> Array:
     """Mean squared error over all values; 0 for equal pictures.
@@ -83,6 +182,9 @@ def mse(image: Array, reference: Array, *, scale: float = 1.0) -> Array:
     ranges={"255": (0.0, 255.0)},
     verified=("", "255"),
     kernel=_absolute_kernel,
+    planar_kernel=_planar(_absolute_kernel),
+    tensor_kernel=_any_order(_mae_tensor),
+    any_order=True,
 )
 def mae(image: Array, reference: Array, *, scale: float = 1.0) -> Array:
     """Mean absolute error over all values; 0 for equal pictures.
@@ -105,6 +207,9 @@ def mae(image: Array, reference: Array, *, scale: float = 1.0) -> Array:
     ranges={"255": (0.0, 255.0)},
     verified=("", "255"),
     kernel=_root_kernel,
+    planar_kernel=_planar(_root_kernel),
+    tensor_kernel=_any_order(_rmse_tensor),
+    any_order=True,
 )
 def rmse(image: Array, reference: Array, *, scale: float = 1.0) -> Array:
     """Root of the mean squared error over all values of a picture; 0 for equal pictures.
@@ -126,6 +231,9 @@ def rmse(image: Array, reference: Array, *, scale: float = 1.0) -> Array:
     presets={f"sr-y-crop{n}": {"colour": "studio", "crop": n} for n in (2, 3, 4)},
     verified=("", "sr-y-crop2", "sr-y-crop3", "sr-y-crop4"),
     kernel=_psnr_kernel,
+    planar_kernel=_planar(_psnr_kernel),
+    tensor_kernel=_any_order(_psnr_tensor),
+    any_order=True,
 )
 def psnr(image: Array, reference: Array, *, colour: str = "rgb", crop: int = 0) -> Array:
     """Peak signal-to-noise ratio over all values; infinite for equal pictures.
@@ -158,6 +266,7 @@ def psnr(image: Array, reference: Array, *, colour: str = "rgb", crop: int = 0) 
     verified=("", "full"),
     aliases=("psnry",),
     kernel=_psnr_y_kernel,
+    tensor_kernel=_psnr_y_tensor,
 )
 def psnr_y(image: Array, reference: Array, *, colour: str = "studio", crop: int = 0) -> Array:
     """Peak signal-to-noise ratio of the luma; infinite for equal pictures.

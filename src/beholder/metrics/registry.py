@@ -72,11 +72,12 @@ class Metric:
     presets with another; needs: "reference" (full reference), "image" (no reference) or "set" (two sets of pictures);
     min_size: smallest height and width in pixels; verified: the presets ("" is the default one) with a truth value from
     outside the project; unverified: why there is none for the others; channels: the counts that it takes, None for any;
-    precision: the largest relative difference between the kernels (`kernel` works on uint8, `tensor_kernel` on float32
-    tensors, see `beholder.metrics.tensors`) and the definition; tolerance: how far the ways to one value may lie apart,
-    in the metric's unit, where a network in single precision computes it (0 for formulas); keeps: whether a set metric
-    needs the features themselves, not only their moments; model: the shipped model file behind it; backbones: for each
-    preset the network whose weights the user brings as `weights`.
+    precision: the largest relative difference between the kernels (`kernel` works on uint8 (H, W) or (H, W, 3),
+    `planar_kernel` on uint8 (3, H, W), `tensor_kernel` on float32 tensors, see `beholder.metrics.tensors`) and the
+    definition; any_order: whether the last takes arrays in any order of memory; tolerance: how far the ways to one
+    value may lie apart, in the metric's unit, where a network in single precision computes it (0 for formulas);
+    keeps: whether a set metric needs the features themselves, not only their moments; model: the shipped model file
+    behind it; backbones: for each preset the network whose weights the user brings as `weights`.
     """
 
     name: str
@@ -101,7 +102,9 @@ class Metric:
     model: str = ""
     backbones: Mapping[str, str] = field(default_factory=dict, compare=False)
     kernel: Callable[..., float | None] | None = field(default=None, repr=False, compare=False)
+    planar_kernel: Callable[..., float | None] | None = field(default=None, repr=False, compare=False)
     tensor_kernel: Callable[..., float | None] | None = field(default=None, repr=False, compare=False)
+    any_order: bool = False
     assess: Callable[..., list[Assessment]] | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -139,7 +142,9 @@ def metric(
     model: str = "",
     backbones: Mapping[str, str] | None = None,
     kernel: Callable[..., float | None] | None = None,
+    planar_kernel: Callable[..., float | None] | None = None,
     tensor_kernel: Callable[..., float | None] | None = None,
+    any_order: bool = False,
     assess: Callable[..., list[Assessment]] | None = None,
 ) -> Callable[[Function], Function]:
     """Register the decorated function as a metric; the arguments are the fields of `Metric`."""
@@ -170,7 +175,9 @@ def metric(
             model=model,
             backbones=MappingProxyType(dict(backbones or {})),
             kernel=kernel,
+            planar_kernel=planar_kernel,
             tensor_kernel=tensor_kernel,
+            any_order=any_order,
             assess=assess,
         )
         CARDS[name] = card

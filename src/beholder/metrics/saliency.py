@@ -114,14 +114,19 @@ def _residual_maps(luma: Array) -> Array:
 def _sr_sim_kernel(image: Any, reference: Any, *, threads: int) -> float | None:
     import numpy as np
 
-    from beholder.kernels import phase
+    from beholder.kernels import phase, residual
 
     factor = reduction(*image.shape[:2])
-    both = np.concatenate([phase.reduced(a, factor, threads) for a in (image, reference)])
-    luma = weighted(both.astype(np.float64), LUMA_FULL)
-    maps = _residual_maps(luma)[:, 0].astype(np.float32)
-    constants = phase.Constants(0.40, 225.0, gradient_power=0.5)
-    return phase.compare(maps, luma.astype(np.float32), constants, threads)
+    small = (phase.reduced(a, factor, threads).astype(np.float64) for a in (image, reference))
+    x, y = (np.ascontiguousarray(weighted(a, LUMA_FULL)[0, 0]) for a in small)
+    return residual.sr_sim((x, y), (False, False), threads)[0]
+
+
+def _sr_sim_tensor(image: Any, reference: Any, gradients: Any, *, threads: int) -> float | None:
+    from beholder.kernels import residual
+
+    weights = LUMA_FULL if len(image) == 3 else (1.0,)
+    return residual.of_tensors(image, reference, gradients, reduction(*image.shape[1:]), weights, threads)
 
 
 @metric(
@@ -136,6 +141,7 @@ def _sr_sim_kernel(image: Any, reference: Any, *, threads: int) -> float | None:
     aliases=("srsim",),
     verified=("",),
     kernel=_sr_sim_kernel,
+    tensor_kernel=_sr_sim_tensor,
 )
 def sr_sim(image: Array, reference: Array) -> Array:
     """Similarity of spectral-residual saliency and gradients, weighted by saliency; 1 for equal pictures.

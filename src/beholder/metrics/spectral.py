@@ -113,7 +113,7 @@ def _ergas_kernel(image: Numpy, reference: Numpy, *, threads: int, ratio: float 
     needs="reference",
     min_size=1,
     paper="Wald 2000, Quality of high resolution synthesised images: is there a simple criterion?, "
-    "doi:10.1109/TGRS.2000.843018",
+    "Proc. 3rd Conf. Fusion of Earth Data, SEE/URISCA, pp. 99-103, https://hal.science/hal-00395027",
     presets={"ratio-1": {"ratio": 1.0}, "ratio-2": {"ratio": 2.0}},
     verified=("", "ratio-1", "ratio-2"),
     channels=None,

@@ -107,6 +107,11 @@ def scale_sums(image: Array, reference: Array) -> Array:
     return xp.stack([xp.stack(norms, axis=-1) for norms in zip(*map(_norms, maps), strict=True)], axis=2)
 
 
+GAIN, CUBIC, SQUARE, PLAIN, EXPONENT = (
+    0.9562382616834844, 6.248496625763138e-05, -0.020884521182843837, 2.326765642916932, 0.6276336467831387,
+)  # fmt: skip
+
+
 def score(sums: list[Array]) -> Array:
     """The value of the sums of up to six scales, (N, 3, 2, 3) each.
 
@@ -114,16 +119,49 @@ def score(sums: list[Array]) -> Array:
     """
     xp = namespace(*sums)
     flat = xp.reshape(xp.stack(sums, axis=2), (sums[0].shape[0], -1))
-    total = 0.9562382616834844 * sum(w * flat[:, i] for i, w in enumerate(WEIGHTS[: flat.shape[1]]) if w)
-    total = ((6.248496625763138e-05 * total - 0.020884521182843837) * total + 2.326765642916932) * total
-    return 100 - 10 * positive_power(total, 0.6276336467831387)
+    total = GAIN * sum(w * flat[:, i] for i, w in enumerate(WEIGHTS[: flat.shape[1]]) if w)
+    return 100 - 10 * positive_power(((CUBIC * total + SQUARE) * total + PLAIN) * total, EXPONENT)
+
+
+def _weights(height: int, width: int) -> np.ndarray[Any, Any]:
+    """The weights for a picture of that size: (3, S, 2, 3) of channels, scales, norms and maps."""
+    scales, side = 1, min(height, width)
+    while scales < SCALES and side >= SMALLEST:
+        scales, side = scales + 1, -(-side // 2)
+    return np.reshape(WEIGHTS[: 18 * scales], (3, scales, 2, 3))
+
+
+def _factors(sums: np.ndarray[Any, Any], pixels: list[int]) -> np.ndarray[Any, Any]:
+    """What a value of a map adds to the derivative, and what its third power does: (3, S, 3, 2)."""
+    weights = np.reshape(WEIGHTS[: sums.size], sums.shape)
+    total = GAIN * float((weights * sums).sum())
+    inner = ((CUBIC * total + SQUARE) * total + PLAIN) * total
+    if inner <= 0:  # nothing differs
+        return np.zeros((*sums.shape[:2], 3, 2))
+    slope = -10 * EXPONENT * inner ** (EXPONENT - 1) * ((3 * CUBIC * total + 2 * SQUARE) * total + PLAIN) * GAIN
+    factors = slope * weights / np.reshape(pixels, (1, -1, 1, 1))
+    norms = np.where(sums[:, :, 1] > 0, sums[:, :, 1], np.inf)
+    factors[:, :, 1] /= norms**3
+    return np.asarray(factors.swapaxes(2, 3))
 
 
 def _kernel(image: Any, reference: Any, *, threads: int) -> float | None:
-    from beholder.kernels.ssimulacra2 import scale_sums as fast
+    from beholder.kernels.ssimulacra2 import Window, measure
 
-    sums = fast(image, reference, window(), CENTRE, SCALES, SMALLEST, threads)
-    return float(score([s[None] for s in sums])[0])
+    sums, _ = measure(image, reference, Window(window(), CENTRE), _weights(*image.shape[:2]) != 0, threads)
+    return float(score([s[None] for s in sums.swapaxes(0, 1)])[0])
+
+
+def _tensor_kernel(image: Any, reference: Any, gradients: tuple[Any, Any], *, threads: int) -> float | None:
+    from beholder.kernels.ssimulacra2 import Window, measure, slopes
+
+    made = Window(window(), CENTRE)
+    sums, scales = measure(image, reference, made, _weights(*image.shape[1:]) != 0, threads)
+    for by_reference, gradient in enumerate(gradients):
+        if gradient is not None:
+            factors = _factors(sums, [s.height * s.width for s in scales])
+            slopes(scales, made, factors, gradient, bool(by_reference), threads)
+    return float(score([s[None] for s in sums.swapaxes(0, 1)])[0])
 
 
 @metric(
@@ -138,6 +176,7 @@ def _kernel(image: Any, reference: Any, *, threads: int) -> float | None:
     verified=("",),
     aliases=("ssimulacra",),
     kernel=_kernel,
+    tensor_kernel=_tensor_kernel,
 )
 def ssimulacra2(image: Array, reference: Array) -> Array:
     """Structural similarity, ringing and blur in XYB over six scales; 100 for equal pictures, 90 visually lossless.

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from beholder.arrays import (
+    LUMA_FULL,
+    LUMA_MATLAB,
     Array,
     correlate,
     gaussian_window,
@@ -23,6 +27,7 @@ C1, C2 = 0.01**2, 0.03**2
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Of the five scales: Wang et al. 2003, table of section 3.2."""
 _KERNEL_LUMA = {"rgb": "", "luma": "full", "matlab": "matlab"}
+_WEIGHTS = {"rgb": None, "luma": LUMA_FULL, "matlab": LUMA_MATLAB}
 _SETTINGS: dict[str, Any] = {"colour": "rgb", "window": "gaussian", "sample": False, "downsample": False}
 
 
@@ -50,6 +55,16 @@ def _ssim_kernel(image: Any, reference: Any, *, threads: int, **settings: Any) -
     return kernels.ssim(image, reference, threads=threads, luma=_KERNEL_LUMA[chosen["colour"]])
 
 
+def _ssim_tensor_kernel(image: Any, reference: Any, gradients: Any, *, threads: int, **settings: Any) -> float | None:
+    from beholder.kernels import structure
+
+    chosen = {**_SETTINGS, **settings}
+    if chosen != {**_SETTINGS, "colour": chosen["colour"]} or chosen["colour"] not in _WEIGHTS:
+        return None
+    measure = functools.partial(structure.mean_similarity, threads=threads)
+    return structure.by_planes(measure, image, reference, gradients, _WEIGHTS[chosen["colour"]], threads)
+
+
 @metric(
     "ssim",
     better="higher",
@@ -67,6 +82,7 @@ def _ssim_kernel(image: Any, reference: Any, *, threads: int, **settings: Any) -
     },
     verified=("", "y", "matlab", "skimage", "wang-downsampled"),
     kernel=_ssim_kernel,
+    tensor_kernel=_ssim_tensor_kernel,
 )
 def ssim(
     image: Array,
@@ -95,33 +111,60 @@ def ssim(
     return namespace(full).mean(full, axis=1)
 
 
+def _over_scales(combine: str, full: float, threads: int) -> Callable[..., float]:
+    from beholder.kernels import structure
+
+    combined = functools.partial(_combine_means, combine=combine)
+    return functools.partial(structure.over_scales, scales=len(WEIGHTS), combined=combined, full=full, threads=threads)
+
+
 def _ms_ssim_kernel(
     image: Any, reference: Any, *, threads: int, colour: str = "rgb", combine: str = "product"
 ) -> float | None:
-    from beholder import kernels
-    from beholder.kernels import planes
+    from beholder.kernels import structure
 
     if colour not in _KERNEL_LUMA:
         return None
-    values = []
-    for x, y in planes.pairs(image, reference, colour, threads=threads):
-        terms = []
-        for scale in range(len(WEIGHTS)):
-            if scale:
-                x, y = planes.halve(x, threads=threads), planes.halve(y, threads=threads)
-            terms.append(kernels.ssim_terms(x, y, threads=threads))
-        values.append(_combine([np.array([[t[0]]]) for t in terms], [np.array([[t[1]]]) for t in terms], combine))
-    return float(np.mean(values))
+    pairs = structure.byte_planes(image, reference, colour, threads=threads)
+    return float(np.mean([_over_scales(combine, 1.0, threads)(x, y) for x, y in pairs]))
 
 
-def _combine(full: list[Array], structure: list[Array], combine: str) -> Array:
-    terms = [*structure[:-1], full[-1]]
+def _ms_ssim_planar_kernel(
+    image: Any, reference: Any, *, threads: int, colour: str = "rgb", combine: str = "product"
+) -> float | None:
+    from beholder.kernels import structure
+
+    if colour != "rgb":
+        return None
+    return structure.by_planes(_over_scales(combine, 1.0, threads), image, reference)
+
+
+def _ms_ssim_tensor_kernel(
+    image: Any, reference: Any, gradients: Any, *, threads: int, colour: str = "rgb", combine: str = "product"
+) -> float | None:
+    from beholder.kernels import structure
+
+    if colour not in _WEIGHTS:
+        return None
+    measure = _over_scales(combine, 255.0, threads)
+    return structure.by_planes(measure, image, reference, gradients, _WEIGHTS[colour], threads)
+
+
+def _combine(terms: list[Array], combine: str) -> Array:
     if combine == "sum":
         return sum(w / sum(WEIGHTS) * t for w, t in zip(WEIGHTS, terms, strict=True))
     result = positive_power(terms[0], WEIGHTS[0])
     for weight, term in zip(WEIGHTS[1:], terms[1:], strict=True):
         result = result * positive_power(term, weight)
     return result
+
+
+def _combine_means(means: list[float], combine: str) -> tuple[float, list[float]]:
+    """The value of one plane, and its derivatives by the scales' means."""
+    value = float(_combine([np.asarray(mean) for mean in means], combine))
+    if combine == "sum":
+        return value, [w / sum(WEIGHTS) for w in WEIGHTS]
+    return value, [w * value / mean if value > 0 else 0.0 for w, mean in zip(WEIGHTS, means, strict=True)]
 
 
 @metric(
@@ -141,6 +184,8 @@ def _combine(full: list[Array], structure: list[Array], combine: str) -> Array:
     verified=("", "y", "matlab", "matlab-sum"),
     aliases=("msssim",),
     kernel=_ms_ssim_kernel,
+    planar_kernel=_ms_ssim_planar_kernel,
+    tensor_kernel=_ms_ssim_tensor_kernel,
 )
 def ms_ssim(
     image: Array, reference: Array, *, colour: str = "rgb", combine: str = "product", levels: float | None = None
@@ -154,14 +199,13 @@ def ms_ssim(
     """
     x, y = (to_luma(a, colour, levels) for a in (image, reference))
     taps = gaussian_window(11, 1.5)
-    full, structure = [], []
+    terms = []
     for scale in range(len(WEIGHTS)):
         if scale:
             x, y = shrink(x, 2), shrink(y, 2)
-        f, s = similarity(x, y, taps)
-        full.append(f)
-        structure.append(s)
-    return namespace(x).mean(_combine(full, structure, combine), axis=1)
+        full, structure = similarity(x, y, taps)
+        terms.append(structure if scale < len(WEIGHTS) - 1 else full)
+    return namespace(x).mean(_combine(terms, combine), axis=1)
 
 
 def _uqi_kernel(image: Any, reference: Any, *, threads: int, colour: str = "luma") -> float:

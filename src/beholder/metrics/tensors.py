@@ -13,21 +13,26 @@ from beholder.arrays import Array, is_torch
 TensorKernel = Callable[..., float | None]
 """``kernel(image, reference, gradients, *, threads, **settings)``: one pair of C-contiguous float32 arrays (C, H, W) in
 [0, 1]; gradients: two float32 arrays of the same shape to be filled with the derivative of the value by each picture,
-None for those that are not wanted. Returns the value, None for settings that it does not know."""
+None for those that are not wanted. Returns the value, None for settings that it does not know. One whose card says
+`any_order` gets the arrays, gradients among them, in the order of memory that the tensors have."""
 Definition = Callable[[Array, Array], Array]
 
 
 def by_kernel(
-    kernel: TensorKernel, definition: Definition, image: Array, reference: Array, threads: int | None, **settings: Any
-) -> Array | None:
+    kernel: TensorKernel, definition: Definition, image: Array, reference: Array, threads: int | None,
+    *, any_order: bool = False, **settings: Any,
+) -> Array | None:  # fmt: skip
     """The values (N,) of float32 tensors, differentiable, by a fused kernel; None where the kernel cannot serve.
 
-    definition: what the kernel stands for; it takes over where gradients of gradients are asked for.
+    definition: what the kernel stands for; it takes over where gradients of gradients are asked for. any_order: as the
+    card says.
     """
-    if not (_plain(image) and _plain(reference)):
+    if not (plain(image) and plain(reference)):
         return None
     import torch
 
+    if not any_order:
+        kernel = functools.partial(in_order, kernel)
     if not (torch.is_grad_enabled() and (image.requires_grad or reference.requires_grad)):
         threads = threads or torch.get_num_threads()
         found = _run(kernel, (image, reference), (False, False), threads, settings)
@@ -38,7 +43,7 @@ def by_kernel(
     return values
 
 
-def _plain(array: Array) -> bool:
+def plain(array: Array) -> bool:
     """Whether this is an ordinary float32 tensor in memory, not one that stands for others or is being recorded."""
     if not is_torch(array):
         return False
@@ -64,7 +69,7 @@ def _run(
     """Values and the gradients that are wanted, None where the kernel does not know the settings."""
     import torch
 
-    pictures = [a.detach().contiguous() for a in pair]
+    pictures = [a.detach() for a in pair]
     gradients = [torch.empty_like(a) if wanted else None for a, wanted in zip(pictures, wants, strict=True)]
     arrays, slopes = [a.numpy() for a in pictures], [None if g is None else g.numpy() for g in gradients]
     values = np.empty(len(arrays[0]), np.float32)
@@ -74,6 +79,41 @@ def _run(
             return None
         values[i] = value
     return torch.from_numpy(values), gradients
+
+
+def in_order(
+    kernel: TensorKernel, image: Any, reference: Any, gradients: Any, *, threads: int, **settings: Any
+) -> float | None:
+    """What a kernel for C-contiguous arrays makes of arrays in any order of memory."""
+    slopes = tuple(g if g is None or g.flags.c_contiguous else np.empty(g.shape, np.float32) for g in gradients)
+    pair = (_contiguous(a, threads) for a in (image, reference))
+    value = kernel(*pair, slopes, threads=threads, **settings)
+    for gradient, slope in zip(gradients, slopes, strict=True):
+        if slope is not gradient:
+            _copy(slope, gradient, threads)
+    return value
+
+
+def _interleaved(array: Any) -> bool:
+    """Whether the three values of a pixel lie side by side in a picture (C, H, W)."""
+    return len(array) == 3 and bool(array.transpose(1, 2, 0).flags.c_contiguous)
+
+
+def _contiguous(array: Any, threads: int) -> Any:
+    if array.flags.c_contiguous or not _interleaved(array):
+        return np.ascontiguousarray(array)
+    from beholder.kernels import planes
+
+    return planes.separate(array.transpose(1, 2, 0), threads=threads)
+
+
+def _copy(source: Any, target: Any, threads: int) -> None:
+    if not _interleaved(target):
+        target[...] = source
+        return
+    from beholder.kernels import planes
+
+    planes.interleave(source, target.transpose(1, 2, 0), threads=threads)
 
 
 @functools.cache

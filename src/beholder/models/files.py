@@ -57,18 +57,19 @@ def read_header(path: str | Path) -> dict[str, Any]:
     return parse_header(metadata.get(KEY), str(path))
 
 
-def save_model(path: str | Path, state: Mapping[str, Any], header: Mapping[str, Any]) -> None:
-    """Write PyTorch tensors and their header into a safetensors file, floats as 16-bit.
+def save_model(path: str | Path, state: Mapping[str, Any], header: Mapping[str, Any], *, half: bool = True) -> None:
+    """Write PyTorch tensors and their header into a safetensors file, floats as 16-bit unless `half` is False.
 
     state: name to tensor; header: JSON-able, gets ``format`` added. Source: safetensors 0.5, no pickle involved.
     """
     import torch
     from safetensors.torch import save_file
 
-    halves = {
-        k: v.detach().to(torch.float16 if v.is_floating_point() else v.dtype).contiguous() for k, v in state.items()
+    kept = {
+        k: v.detach().to(torch.float16 if half and v.is_floating_point() else v.dtype).clone().contiguous()
+        for k, v in state.items()
     }
-    save_file(halves, str(path), metadata={KEY: json.dumps({**header, "format": FORMAT}, sort_keys=True)})
+    save_file(kept, str(path), metadata={KEY: json.dumps({**header, "format": FORMAT}, sort_keys=True)})
 
 
 def read_arrays(path: str | Path) -> dict[str, NDArray[Any]]:

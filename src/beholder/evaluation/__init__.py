@@ -1,0 +1,5 @@
+"""Agreement of quality models with people."""
+
+from beholder.evaluation.agreement import agreement
+
+__all__ = ["agreement"]

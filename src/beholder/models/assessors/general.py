@@ -1,0 +1,144 @@
+"""`beholder`: any body, moments of several stages at one or two sizes, and the heads that a training asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from beholder.errors import InputError
+from beholder.models.assessors.architectures import Judgement, architecture
+from beholder.models.assessors.bodies import make_body
+from beholder.models.assessors.heads import Points, Standard, check_picture, choose_maps, pool_moments
+
+HEADS = ("score", "spread", "distribution", "map", "type", "severity")
+
+
+class MapHead(nn.Module):
+    """The local quality, at the finest of the given maps: all squeezed, brought to its size, added, read out."""
+
+    def __init__(self, channels: Sequence[int], width: int) -> None:
+        super().__init__()
+        self.squeeze = nn.ModuleList(nn.Conv2d(c, width, 1) for c in channels)
+        self.mix = nn.Conv2d(width, width, 3, padding=1)
+        self.last = nn.Conv2d(width, 1, 1)
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """(N, 1, h, w), raw."""
+        total: Tensor = self.squeeze[0](maps[0])
+        for squeeze, x in zip(list(self.squeeze)[1:], maps[1:], strict=True):
+            total = total + F.interpolate(squeeze(x), total.shape[2:], mode="bilinear", align_corners=False)
+        found: Tensor = self.last(F.relu(self.mix(F.relu(total))))
+        return found
+
+
+@architecture(
+    "beholder",
+    paper="Beholder's own; bodies as Tan and Le 2019, doi:10.48550/arXiv.1905.11946",
+    gives=(*HEADS, "features"),
+    crop=224,
+    bodies=True,
+)
+class General(nn.Module):
+    """Mean and standard deviation of every channel of several maps, standardised, a trunk, and heads.
+
+    body, weights, body_settings, stochastic_depth, fixed_norm: see `make_body`; the last is wise for a trained body,
+    whose batch statistics would otherwise be a mixture of those of both sizes. taps: which of its maps are pooled,
+    all when empty. half: also those of the picture at half its size, which needs pictures of twice the smallest side.
+    hidden: nodes of the trunk's layers. dropout: on the features and behind each layer of the trunk. skip: whether the
+    score has a linear part beside the trunk. heads: of `HEADS`; 'score' is always there. types: kinds of distortion
+    (KADID-10k's 25); steps: of the distribution; map_stride: the finest map that the local quality is read from;
+    map_width: its channels.
+
+    `pool` and `judge` are the two halves of `forward`, for training on features that were computed once (without map).
+    """
+
+    def __init__(
+        self,
+        body: str = "",
+        weights: str = "imagenet",
+        body_settings: Mapping[str, Any] | None = None,
+        stochastic_depth: float = 0.0,
+        fixed_norm: bool = False,
+        taps: Sequence[int] = (),
+        half: bool = True,
+        hidden: Sequence[int] = (256,),
+        dropout: float = 0.2,
+        skip: bool = True,
+        heads: Sequence[str] = ("score",),
+        types: int = 25,
+        steps: int = 10,
+        map_stride: int = 8,
+        map_width: int = 64,
+    ) -> None:
+        super().__init__()
+        unknown = [head for head in heads if head not in HEADS]
+        if unknown:
+            raise InputError(f"beholder has no head {unknown[0]!r}; heads: {', '.join(HEADS)}")
+        self.body = make_body(body, weights, body_settings, stochastic_depth=stochastic_depth, fixed_norm=fixed_norm)
+        self.taps = choose_maps(taps, len(self.body.channels)) or tuple(range(len(self.body.channels)))
+        self.both_sizes = half
+        self.min_size = self.body.min_size * (2 if half else 1)
+        features = 2 * sum(self.body.channels[i] for i in self.taps) * (2 if half else 1)
+        self.standard = Standard(features)
+        layers: list[nn.Module] = [nn.Dropout(dropout)]
+        ins = features
+        for width in hidden:
+            layers += [nn.Linear(ins, width), nn.GELU(), nn.Dropout(dropout)]
+            ins = width
+        self.trunk = nn.Sequential(*layers)
+        self.skip = nn.Linear(features, 1, bias=False) if skip and hidden else None
+        if self.skip is not None:
+            nn.init.zeros_(self.skip.weight)
+        widths = {"score": 1, "spread": 1, "distribution": steps, "type": types, "severity": 1}
+        asked = {"score", *heads}
+        self.heads = nn.ModuleDict({f"to_{k}": nn.Linear(ins, width) for k, width in widths.items() if k in asked})
+        self.map_taps = tuple(i for i, stride in enumerate(self.body.strides) if stride >= map_stride)
+        self.map: nn.Module | None = None
+        if "map" in asked:
+            if not self.map_taps:
+                raise InputError(f"no map of the body has a stride of {map_stride} or more: {self.body.strides}")
+            self.map = MapHead([self.body.channels[i] for i in self.map_taps], map_width)
+        self.points = Points()
+
+    def pool(self, image: Tensor) -> Tensor:
+        """Means and standard deviations of all channels, not standardised: (N, 3, H, W) in [0, 1] to (N, F)."""
+        check_picture("beholder", image, self.min_size)
+        return self._pool(image, self.body(image))
+
+    def judge(self, pooled: Tensor) -> Judgement:
+        """What the heads say of pooled features (N, F): all but the map."""
+        features = self.standard(pooled)
+        hidden = self.trunk(features)
+        raw = {name.removeprefix("to_"): head(hidden) for name, head in self.heads.items()}
+        score = raw["score"][:, 0]
+        if self.skip is not None:
+            score = score + self.skip(self.trunk[0](features))[:, 0]
+        found = Judgement(self.points(score), features=features)
+        if "spread" in raw:
+            found.spread = self.points.spread(raw["spread"])[:, 0]
+        if "distribution" in raw:
+            found.distribution = torch.softmax(raw["distribution"].float(), 1)
+        if "severity" in raw:
+            found.severity = torch.sigmoid(raw["severity"])[:, 0]
+        found.type = raw.get("type")
+        return found
+
+    def forward(self, image: Tensor) -> Judgement:
+        """Judge (N, 3, H, W) in [0, 1]."""
+        check_picture("beholder", image, self.min_size)
+        maps = self.body(image)
+        found = self.judge(self._pool(image, maps))
+        if self.map is not None:
+            found.map = self.points(self.map([maps[i] for i in self.map_taps]))
+        return found
+
+    def _pool(self, image: Tensor, maps: Sequence[Tensor]) -> Tensor:
+        pooled = [pool_moments(maps[i]) for i in self.taps]
+        if self.both_sizes:
+            small = self.body(F.avg_pool2d(image, 2))
+            pooled += [pool_moments(small[i]) for i in self.taps]
+        return torch.cat(pooled, 1)

@@ -1,0 +1,91 @@
+"""What a trained network's numbers are worth: conformal intervals, and how far a picture is from the training ones."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beholder.errors import InputError
+
+Array = NDArray[np.float64]
+FEWEST = 20
+"""Pictures that an interval needs at least."""
+FOLDS = 10
+
+
+def conformal_interval(predicted: Array, opinions: Array, level: float = 0.9, bins: int = 6) -> dict[str, Any]:
+    """Half-width of the interval over the predicted score, piecewise linear: {level, knots, half_widths, pictures}.
+
+    predicted: (N,), scores of pictures that the network has not learned from, 0-100; opinions: (N,). The shape of the
+    width is the error's quantile in `bins` equal shares of the pictures; its size is the finite-sample quantile of
+    every picture's error over the shape that the other pictures give (ten folds), so that a new picture's opinion lies
+    inside with probability `level`. Raises InputError for fewer than 20 pictures. Sources: Lei et al. 2018 (conformal
+    prediction), doi:10.1080/01621459.2017.1307116; Vovk 2015 (cross-conformal), doi:10.1007/s10472-013-9368-4.
+    """
+    if len(predicted) < FEWEST:
+        raise InputError(
+            f"an interval needs at least {FEWEST} pictures that were not learned from, got {len(predicted)}"
+        )
+    error = np.abs(predicted - opinions)
+    fold = np.random.default_rng(0).permutation(len(error)) % FOLDS
+    ratio = np.empty(len(error))
+    for i in range(FOLDS):
+        held = fold == i
+        ratio[held] = error[held] / np.interp(predicted[held], *_shape(predicted[~held], error[~held], level, bins))
+    rank = math.ceil((len(ratio) + 1) * level)
+    factor = np.sort(ratio)[min(rank, len(ratio)) - 1]
+    knots, widths = _shape(predicted, error, level, bins)
+    return {
+        "level": level,
+        "knots": [float(k) for k in knots],
+        "half_widths": [round(float(w * factor), 3) for w in widths],
+        "pictures": len(predicted),
+    }
+
+
+def _shape(predicted: Array, error: Array, level: float, bins: int) -> tuple[Array, Array]:
+    """Knots, rising, and the error's quantile around each."""
+    shares = np.array_split(np.argsort(predicted, kind="stable"), max(1, min(bins, len(predicted) // 15)))
+    knots = np.round([predicted[i].mean() for i in shares], 3)
+    widths = np.maximum([np.quantile(error[i], level) for i in shares], 1e-3)
+    knots, kept = np.unique(knots, return_index=True)
+    return knots, widths[kept]
+
+
+def coverage(predicted: Array, opinions: Array, interval: dict[str, Any]) -> float:
+    """Share of the opinions that lie in the interval."""
+    half = np.interp(predicted, interval["knots"], interval["half_widths"])
+    return float(np.mean(np.abs(predicted - opinions) <= half))
+
+
+def domain_of(features: NDArray[Any], components: int = 64, quantile: float = 0.99) -> dict[str, Array]:
+    """What `models.assessors.domain.Domain` needs to tell how far a picture's features are from the training ones.
+
+    features: (N, F) of training pictures. The distance is the root mean square of the leading `components` in units of
+    their deviation, and of what they leave over in units of its own; the two are added. limit: the distance that a
+    share of `quantile` of the training pictures do not exceed. Source: Lee et al. 2018 (Mahalanobis distance in feature
+    space), doi:10.48550/arXiv.1807.03888; Ndiour et al. 2020 (reconstruction error), doi:10.48550/arXiv.2012.04250.
+    """
+    x = np.asarray(features, dtype=np.float64)
+    if len(x) < 2:
+        raise InputError(f"the domain needs at least 2 training pictures, got {len(x)}")
+    mean, scale = x.mean(axis=0), x.std(axis=0) + 1e-6
+    z = np.clip((x - mean) / scale, -8, 8)
+    count = max(1, min(components, len(x) // 4, x.shape[1]))
+    _, spread, basis = np.linalg.svd(z, full_matrices=False)
+    deviations = np.maximum(spread[:count] / math.sqrt(len(x)), 1e-6)
+    inside = z @ basis[:count].T
+    left = np.maximum((z**2).sum(axis=1) - (inside**2).sum(axis=1), 0)
+    rest = max(float(left.mean()), 1e-6)
+    distance = np.sqrt(((inside / deviations) ** 2).mean(axis=1)) + np.sqrt(left / rest)
+    return {
+        "mean": mean,
+        "scale": scale,
+        "basis": basis[:count].T,
+        "deviations": deviations,
+        "rest": np.array([rest]),
+        "limit": np.array([np.quantile(distance, quantile)]),
+    }

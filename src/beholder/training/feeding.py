@@ -1,0 +1,260 @@
+"""Pictures and what is known of them, in batches that depend on seed, epoch and place alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from beholder.datasets.augmenting import augment, choose_augmentations, crop_grid, crop_random, resize_shorter
+from beholder.datasets.maps import local_similarity
+from beholder.datasets.synthesis import RUNGS, Job, draw, find_photographs
+from beholder.datasets.tables import Dataset, Sample
+from beholder.datasets.tiles import TileCache, decode
+from beholder.errors import InputError
+from beholder.losses.opinions import Target
+from beholder.training.config import Config
+
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+class Batch(NamedTuple):
+    """Pictures (N, 3, H, W) in [0, 1], their references where the network compares, and what is known of them."""
+
+    image: Tensor
+    reference: Tensor | None
+    target: Target
+
+
+class Known(NamedTuple):
+    """One picture, ready: pixels (H, W, 3) and the numbers of its target; NaN and -1 for what is not known."""
+
+    image: Pixels
+    reference: Pixels | None
+    score: float
+    std: float
+    type: int
+    severity: float
+    group: int
+    order: float
+    weight: float
+    map: np.ndarray[Any, np.dtype[np.float32]] | None
+
+
+@dataclass(frozen=True)
+class Item:
+    """One picture of an epoch: a sample (and which crop of it) or a job of the synthesis."""
+
+    sample: int = -1
+    crop: int = 0
+    job: Job | None = None
+
+
+def generator(*numbers: int) -> np.random.Generator:
+    """Random numbers that depend on these numbers alone."""
+    return np.random.default_rng([n % 2**32 for n in numbers])
+
+
+class Feed(torch.utils.data.Dataset[Known]):
+    """The pictures of an epoch, by place; `set_epoch` says which epoch.
+
+    compares: whether the network wants references; maps: the local quality that it learns ("ssim", "gmsd"), or none;
+    training: with crops at random, variations and synthesis; else every picture as it is scored, or
+    `input.test_crops` of it.
+    """
+
+    def __init__(self, data: Dataset, config: Config, *, compares: bool, maps: str = "", training: bool = True) -> None:
+        self.config, self.samples, self.compares, self.maps = config, data.samples, compares, maps
+        self.training = training
+        part = config.input
+        self.cache = TileCache(part.cache) if part.cache else None
+        self.variations = choose_augmentations([*(["flip"] if part.flip else []), *part.augment]) if training else []
+        self.groups = {name: i for i, name in enumerate(sorted({s.group for s in data.samples}))}
+        self.photographs: tuple[Path, ...] = ()
+        if training and config.synthesis.photographs and config.synthesis.count:
+            self.photographs = find_photographs(config.synthesis.photographs)
+        self.items: list[Item] = []
+        self.epoch = -1
+        if compares and not all(s.reference for s in data.samples):
+            raise InputError(
+                "the network compares with references, but not every row of the table has one; "
+                "add the column reference, or train a no-reference network"
+            )
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw the items of an epoch."""
+        if epoch == self.epoch:
+            return
+        self.epoch = epoch
+        config = self.config
+        crops = config.input.crops if self.training else max(config.input.test_crops, 1)
+        self.items = [Item(i, c) for i in range(len(self.samples)) for c in range(crops)]
+        if self.photographs:
+            part, seed = config.synthesis, config.run.seed
+            jobs = draw(self.photographs, part.count, epoch, seed, types=part.types, label=part.label)
+            self.items += [Item(job=job) for job in jobs]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, place: int) -> Known:
+        item = self.items[place]
+        return self._sample(item) if item.job is None else self._synthetic(item.job)
+
+    def _read(self, path: Path) -> Pixels:
+        viewing = self.config.input.viewing
+        return decode(path, viewing=viewing) if self.cache is None else self.cache.get(path, viewing=viewing)
+
+    def _sample(self, item: Item) -> Known:
+        sample: Sample = self.samples[item.sample]
+        group = self.groups[sample.group]
+        image, reference = self._read(sample.image), None
+        if self.compares and sample.reference is not None:
+            reference = self._read(sample.reference)
+            if image.shape != reference.shape:
+                raise InputError(f"{sample.image} and its reference differ in size: {image.shape}, {reference.shape}")
+        # Pictures of one content are cropped alike, so that they can be mixed.
+        image, reference = self._prepare(image, reference, item.crop, (self.epoch, group, item.crop))
+        score, std = sample.mos, math.nan if sample.std is None else sample.std
+        noise = self.config.regularisation.label_noise
+        if noise and self.training and sample.std is not None:
+            own = generator(self.config.run.seed, self.epoch, item.sample, item.crop, 1)
+            score += float(own.normal(0, noise * sample.std))
+        return Known(image, reference, score, std, -1, math.nan, group, math.nan, 1.0, self._map(image, None))
+
+    def _synthetic(self, job: Job) -> Known:
+        made, original, label = job.make_pair()
+        group = len(self.groups) + label.rank_group
+        image, reference = self._prepare(made, original, 0, (self.epoch, group))
+        score = math.nan if label.score is None else label.score
+        weight = self.config.synthesis.weight
+        known = (score, math.nan, label.type, label.severity, group, -label.severity, weight)
+        return Known(image, reference if self.compares else None, *known, self._map(image, reference))
+
+    def _prepare(
+        self, image: Pixels, reference: Pixels | None, crop: int, numbers: tuple[int, ...]
+    ) -> tuple[Pixels, Pixels | None]:
+        """Resized, cropped and varied, both alike."""
+        return (
+            self._shape(image, crop, generator(self.config.run.seed, *numbers)),
+            None if reference is None else self._shape(reference, crop, generator(self.config.run.seed, *numbers)),
+        )
+
+    def _shape(self, pixels: Pixels, crop: int, rng: np.random.Generator) -> Pixels:
+        part = self.config.input
+        if part.resize:
+            pixels = resize_shorter(pixels, part.resize)
+        if not self.training:
+            side = part.crop or min(pixels.shape[:2])
+            return crop_grid(pixels, side, part.test_crops)[crop] if part.test_crops else pixels
+        if part.crop:
+            pixels = crop_random(pixels, part.crop, rng)
+        return augment(pixels, self.variations, rng)
+
+    def _map(self, image: Pixels, reference: Pixels | None) -> np.ndarray[Any, np.dtype[np.float32]] | None:
+        if not self.maps:
+            return None
+        if reference is None:
+            return np.full(image.shape[:2], np.nan, np.float32)
+        return local_similarity(image, reference, self.maps)
+
+
+def collate(known: Sequence[Known]) -> Batch:
+    """A batch of pictures of one size; InputError where they differ."""
+    shapes = {k.image.shape for k in known}
+    if len(shapes) > 1:
+        sizes = ", ".join(sorted(f"{h}x{w}" for h, w, _ in shapes))
+        raise InputError(f"a batch needs pictures of one size, got {sizes}; set input.crop, or run.batch = 1")
+
+    def stack(arrays: Sequence[Any]) -> Tensor:
+        return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).float().div_(255)
+
+    def column(name: str, kind: torch.dtype = torch.float32) -> Tensor:
+        return torch.tensor([getattr(k, name) for k in known], dtype=kind)
+
+    maps = [k.map for k in known if k.map is not None]
+    target = Target(
+        score=column("score"),
+        std=column("std"),
+        type=column("type", torch.int64),
+        severity=column("severity"),
+        group=column("group", torch.int64),
+        order=column("order"),
+        weight=column("weight"),
+        map=torch.from_numpy(np.stack(maps)[:, None]) if len(maps) == len(known) else None,
+    )
+    references = [k.reference for k in known]
+    compared = None if any(r is None for r in references) else stack(references)
+    return Batch(stack([k.image for k in known]), compared, target)
+
+
+class Loader:
+    """Batches of a feed, shuffled by (seed, epoch); goes on from any batch of any epoch.
+
+    Pictures that are to be ordered or mixed (`chains`) stay in one batch. Several processes of one training share the
+    batches out.
+    """
+
+    def __init__(self, feed: Feed, *, shuffle: bool, batch: int, workers: int, seed: int, chains: bool = False) -> None:
+        self.feed, self.shuffle, self.batch, self.seed, self.chains = feed, shuffle, batch, seed, chains
+        self.workers = workers
+        self.epoch, self.first = 0, 0
+        self.feed.set_epoch(0)
+
+    def start(self, epoch: int, first: int) -> None:
+        """Where the next iteration begins."""
+        self.epoch, self.first = epoch, first
+
+    def state_dict(self) -> dict[str, int]:
+        """Nothing: `start` says where to go on; there for Lightning to know that it can."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """See state_dict."""
+
+    def _share(self) -> tuple[int, int]:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            return torch.distributed.get_rank(), torch.distributed.get_world_size()
+        return 0, 1
+
+    def batches(self, epoch: int) -> list[list[int]]:
+        """Places of an epoch's pictures, batch by batch; the last one may be smaller."""
+        self.feed.set_epoch(epoch)
+        units = [[i] for i in range(len(self.feed))]
+        if self.chains:
+            units = _chained(self.feed)
+        if self.shuffle:
+            order = generator(self.seed, epoch, 7).permutation(len(units))
+            units = [units[i] for i in order]
+        found: list[list[int]] = [[]]
+        for unit in units:
+            if found[-1] and len(found[-1]) + len(unit) > self.batch:
+                found.append([])
+            found[-1] += unit
+        rank, world = self._share()
+        return found[rank : len(found) // world * world : world] if world > 1 else found
+
+    def __len__(self) -> int:
+        return len(self.batches(self.epoch))
+
+    def __iter__(self) -> Iterator[Batch]:
+        places = self.batches(self.epoch)[self.first :]  # read at the first step, not when Lightning asks for it
+        self.first = 0
+        yield from DataLoader(self.feed, batch_sampler=places, num_workers=self.workers, collate_fn=collate)
+
+
+def _chained(feed: Feed) -> list[list[int]]:
+    """Places whose pictures belong together: the versions of a photograph, and twos of one content."""
+    chains: dict[tuple[int, int], list[int]] = {}
+    for place, item in enumerate(feed.items):
+        of_sample = 0, feed.groups[feed.samples[item.sample].group]
+        key = of_sample if item.job is None else (1, item.job.rank_group)
+        chains.setdefault(key, []).append(place)
+    return [chain[i : i + RUNGS] for chain in chains.values() for i in range(0, len(chain), RUNGS)]

@@ -1,0 +1,367 @@
+"""`fit`: from a configuration to a model file, with everything that a reviewer would ask for on the way."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from beholder.datasets.known import open_dataset
+from beholder.datasets.splits import hold_out, read_split, split, write_split
+from beholder.datasets.tables import Dataset, read_table
+from beholder.distortions.chains import list_distortions
+from beholder.distortions.registry import Distortion, find
+from beholder.errors import InputError, ModelError
+from beholder.evaluation import agreement
+from beholder.models.assessors.architectures import find_architecture
+from beholder.models.assessors.bodies import freeze
+from beholder.models.assessors.domain import Domain
+from beholder.models.assessors.ensembles import Ensemble
+from beholder.models.assessors.heads import set_target
+from beholder.models.assessors.networks import load_network, make_network, save_network
+from beholder.models.files import load_model
+from beholder.progress import Counter
+from beholder.training.calibration import FEWEST, conformal_interval, coverage, domain_of
+from beholder.training.config import Config
+from beholder.training.curves import draw_curves
+from beholder.training.feeding import Feed, Loader
+from beholder.training.learning import LAST, Assessing, Best, Keeper
+from beholder.version import __version__
+
+SPLIT = "split.json"
+MOST_FOR_DOMAIN = 2000
+"""Training pictures whose features describe the domain."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a training gave: the model's file, and its figures on the validation pictures."""
+
+    model: Path
+    figures: dict[str, float]
+    epochs: int
+    seconds: float
+    curves: list[dict[str, float]] = field(default_factory=list, repr=False)
+
+
+def fit(config: Config, folder: str | Path, *, restart: bool = False, quiet: bool = False) -> Result:
+    """Train, calibrate and write a quality network.
+
+    folder: the run's: configuration, split, checkpoints, figures.csv, curves.png, model.safetensors and model.onnx. A
+    run that was interrupted there goes on, unless `restart`. quiet: no progress on stderr. Raises InputError for a
+    configuration or data that do not fit, StoppedError after an interrupt, when the state is kept.
+    """
+    folder, begun = Path(folder), time.monotonic()
+    data = open_data(config, None if restart else folder)
+    _claim(folder, config, data, restart=restart)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(config.run.threads or threads)
+    try:
+        members, curves = [], []
+        for member in range(config.model.members):
+            network, figures = train_member(config, data, folder, member, quiet=quiet)
+            members.append(network)
+            curves = figures
+        network = members[0] if len(members) == 1 else Ensemble(members)
+        model, found = _finish(network, config, data, folder, quiet=quiet)
+    finally:
+        torch.set_num_threads(threads)
+    draw_curves(curves, folder / "curves.png", f"{config.model.architecture} on {data.name}")
+    return Result(model, found, len(curves), time.monotonic() - begun, curves)
+
+
+def open_data(config: Config, folder: Path | None = None) -> Dataset:
+    """The data set of a configuration, every picture with its split; InputError where it is not said which.
+
+    folder: of a run, whose split is taken where it has one.
+    """
+    part = config.data
+    if bool(part.name) == bool(part.table):
+        raise InputError("the configuration needs either data.name (a known data set) or data.table (one's own)")
+    if part.name:
+        if not part.root:
+            raise InputError(f"data.name = {part.name!r} needs data.root, the folder of that data set")
+        data = open_dataset(part.name, part.root)
+    else:
+        if len(part.scale) != 2:
+            raise InputError(
+                "data.table needs data.scale = [worst, best]: the values of the worst and of the best opinion, "
+                "such as [1, 5] for MOS or [100, 0] for DMOS; it is never guessed"
+            )
+        data = read_table(part.table, scale=(part.scale[0], part.scale[1]), root=part.root or None)
+    if part.split:
+        return read_split(part.split, data)
+    kept = folder / SPLIT if folder is not None else None
+    if kept is not None and kept.is_file():
+        return read_split(kept, data)
+    if len(data.of("train")) and not len(data.of("validation")):  # an official split for testing alone
+        return hold_out(data, part.shares[1] / (part.shares[0] + part.shares[1]), part.seed)
+    return data if len(data.of("train")) else split(data, part.shares, part.seed)
+
+
+def _claim(folder: Path, config: Config, data: Dataset, *, restart: bool) -> None:
+    """Make the run's folder this configuration's; InputError where it holds another one's run."""
+    for name in ("train", "validation"):
+        if not len(data.of(name)):
+            raise InputError(f"the data set has no picture in the split {name!r}; set data.shares or data.split")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "run.json"
+    sections = config.to_dict()
+    sections["run"] |= {"workers": 0, "minutes": 0.0, "checkpoint_minutes": 0.0}  # how, not what
+    mine = {"config": sections, "data": data.digest}
+    if restart:
+        for old in [*folder.glob("member-*/*.ckpt"), *folder.glob("member-*/best.pt"), *folder.glob("member-*/done")]:
+            old.unlink()
+    elif path.is_file() and json.loads(path.read_text(encoding="utf-8")) != mine and any(folder.glob("member-*/*")):
+        raise InputError(
+            f"{folder} holds a run of another configuration or other data; choose another folder, or restart"
+        )
+    path.write_text(json.dumps(mine, indent=1), encoding="utf-8")
+    (folder / "config.toml").write_text(config.to_toml(), encoding="utf-8")
+    write_split(data, folder / SPLIT, seed=config.data.seed, shares=config.data.shares)
+
+
+def _types(config: Config) -> Sequence[Distortion]:
+    """The distortions that the network's types stand for, in order; none without synthesis."""
+    if not (config.synthesis.photographs and config.synthesis.count):
+        return ()
+    return [find(name) for name in config.synthesis.types] or list_distortions("kadid")
+
+
+def _loaders(config: Config, data: Dataset) -> tuple[Loader, Loader]:
+    card, terms = find_architecture(config.model.architecture), {n for n, w in config.loss.terms.items() if w}
+    kind = str(config.loss.settings.get("ssim_map", {}).get("kind", "ssim")) if terms & {"ssim_map", "map"} else ""
+    run = config.run
+    feed = Feed(data.of("train"), config, compares=card.reference, maps=kind)
+    chains = bool(terms & {"margin_rank", "fidelity"}) or config.regularisation.mixup > 0
+    train = Loader(feed, shuffle=True, batch=run.batch, workers=run.workers, seed=run.seed, chains=chains)
+    seen = Feed(data.of("validation"), config, compares=card.reference, training=False)
+    return train, Loader(seen, shuffle=False, batch=1, workers=run.workers, seed=run.seed)
+
+
+def train_member(
+    config: Config,
+    data: Dataset,
+    folder: Path,
+    member: int = 0,
+    *,
+    watch: Callable[[list[dict[str, float]]], None] | None = None,
+    quiet: bool = False,
+) -> tuple[nn.Module, list[dict[str, float]]]:
+    """One network of an ensemble with its best weights, and its figures by epoch; goes on where it was interrupted.
+
+    watch: is shown the figures of all epochs so far after each; what it raises ends the training.
+    """
+    folder = folder / f"member-{member + 1}"
+    folder.mkdir(exist_ok=True)
+    run, seed = config.run, config.run.seed + 1000 * member
+    torch.manual_seed(seed)
+    network = make_network(
+        config.to_dict()["model"], config.regularisation.dropout, config.regularisation.stochastic_depth
+    )
+    if config.model.weights in ("imagenet", "none"):
+        known = np.array([s.mos for s in data.of("train")])
+        set_target(network, float(known.mean()), float(known.std()))
+    else:
+        _load_weights(network, config.model.weights)
+    freeze(network, config.model.frozen)
+    train, validation = _loaders(config, data)
+    steps = math.ceil(len(train) / run.accumulate) * run.epochs
+    assessing = Assessing(network, config, steps, seed)
+    keeper = Keeper(train, folder, run.checkpoint_minutes, run.minutes)
+    best = Best(folder, watch or _teller(run.epochs, quiet=quiet))
+    if not (folder / "done").is_file():
+        _run(assessing, train, validation, [keeper, best], folder, quiet=quiet)
+        (folder / "figures.json").write_text(json.dumps(assessing.figures), encoding="utf-8")
+        (folder / "done").write_text("", encoding="utf-8")
+        (folder / LAST).unlink(missing_ok=True)
+    network.load_state_dict(torch.load(best.path, map_location="cpu", weights_only=True))
+    figures: list[dict[str, float]] = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
+    return network.eval(), figures
+
+
+def _run(
+    assessing: Assessing, train: Loader, validation: Loader, callbacks: list[Any], folder: Path, *, quiet: bool
+) -> None:
+    """Lightning's Trainer, from the beginning or from where it was interrupted."""
+    import pytorch_lightning as lightning
+    from pytorch_lightning.callbacks import EarlyStopping, TQDMProgressBar
+
+    config = assessing.config
+    run, part = config.run, config.optimiser
+    if run.patience:
+        callbacks = [
+            *callbacks,
+            EarlyStopping("validation_srcc", mode="max", patience=run.patience, check_finite=False),
+        ]
+    bar = not quiet and sys.stderr.isatty()  # elsewhere a line for every epoch is enough
+    if bar:
+        callbacks = [*callbacks, TQDMProgressBar(refresh_rate=10)]
+    with _calm():
+        trainer = lightning.Trainer(
+            accelerator="cpu" if run.devices == "cpu" else "auto",
+            devices=1 if run.devices in ("auto", "cpu") else run.devices,
+            precision="bf16-mixed" if run.precision == "bf16" else "32-true",
+            max_epochs=run.epochs,
+            accumulate_grad_batches=run.accumulate,
+            gradient_clip_val=part.clip or None,
+            callbacks=callbacks,
+            logger=_loggers(run.loggers, folder),
+            default_root_dir=folder,
+            enable_checkpointing=False,
+            enable_progress_bar=bar,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=10,
+            use_distributed_sampler=False,
+        )
+        state = folder / LAST
+        trainer.fit(assessing.to(memory_format=torch.channels_last), train, validation, ckpt_path=_known(state))
+
+
+def _known(state: Path) -> Path | None:
+    return state if state.is_file() else None
+
+
+def _loggers(names: tuple[str, ...], folder: Path) -> list[Any]:
+    """Lightning's loggers by name; InputError where one's package is missing."""
+    from pytorch_lightning import loggers
+
+    makers: dict[str, Callable[[], Any]] = {
+        "csv": lambda: loggers.CSVLogger(folder, name="", version="log"),
+        "tensorboard": lambda: loggers.TensorBoardLogger(folder, name="", version="tensorboard"),
+        "mlflow": lambda: loggers.MLFlowLogger(experiment_name="beholder", save_dir=str(folder / "mlflow")),
+    }
+    found = []
+    for name in names:
+        try:
+            found.append(makers[name]())
+        except ModuleNotFoundError as error:
+            raise InputError(f"run.loggers: {name} needs: pip install {name}") from error
+    return found
+
+
+@contextmanager
+def _calm() -> Iterator[None]:
+    """Without Lightning's advice, which is for those who write their own training."""
+    quieted = [
+        logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch", "pytorch_lightning.utilities")
+    ]
+    levels = [log.level for log in quieted]
+    for log in quieted:
+        log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"pytorch_lightning|lightning|torch\.utils\.data|torch\.jit")
+            warnings.filterwarnings("ignore", message=r".*(isinstance\(treespec|lr_scheduler\.step).*")
+            yield
+    finally:
+        for log, level in zip(quieted, levels, strict=True):
+            log.setLevel(level)
+
+
+def _teller(epochs: int, *, quiet: bool) -> Any:
+    def show(curves: list[dict[str, float]]) -> None:
+        figures = curves[-1]
+        if not quiet:
+            told = "  ".join(f"{n.upper()} {figures[n]:.4f}" for n in ("srcc", "plcc", "krcc"))
+            begin = f"epoch {int(figures['epoch'])} of {epochs}  loss {figures['loss']:.4f}"
+            tell(f"{begin}  {told}  RMSE {figures['rmse']:.2f}")
+
+    return show
+
+
+def _load_weights(network: nn.Module, path: str) -> None:
+    """Begin with a model file's weights; what it has no place for (heads of another kind) stays fresh."""
+    _, state = load_model(path)
+    kept = {k.removeprefix("network."): v for k, v in state.items() if not k.startswith("domain.")}
+    own = network.state_dict()
+    fitting = {k: v for k, v in kept.items() if k in own and own[k].shape == v.shape}
+    if not fitting:
+        raise ModelError(f"no weight in {path} fits this architecture; give model.architecture and settings as in it")
+    network.load_state_dict(fitting, strict=False)
+
+
+def predict(
+    network: nn.Module, data: Dataset, config: Config, *, features: bool = False, quiet: bool = True
+) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
+    """Scores of all pictures of a data set as they are scored in use, and the features behind them where wanted."""
+    card = find_architecture(config.model.architecture)
+    loader = Loader(
+        Feed(data, config, compares=card.reference, training=False),
+        shuffle=False,
+        batch=1,
+        workers=config.run.workers,
+        seed=0,
+    )
+    scores, seen = [], []
+    network.eval()
+    counter = Counter("scoring", len(loader), quiet=quiet)
+    with torch.inference_mode():
+        for batch in loader:
+            image = batch.image.to(memory_format=torch.channels_last)
+            judged = network(image) if batch.reference is None else network(image, batch.reference)
+            scores.append(float(judged.score[0].clamp(0, 100)))
+            if features and judged.features is not None:
+                seen.append(judged.features[0].float().numpy())
+            counter.step()
+    per = max(config.input.test_crops, 1)
+    said = np.asarray(scores).reshape(-1, per).mean(axis=1)
+    return said, np.stack(seen) if seen else None
+
+
+def _finish(
+    network: nn.Module, config: Config, data: Dataset, folder: Path, *, quiet: bool
+) -> tuple[Path, dict[str, float]]:
+    """Interval, domain, header; the two files."""
+    held, learned = data.of("validation"), data.of("train")
+    said, _ = predict(network, held, config, quiet=quiet)
+    known = np.array([s.mos for s in held])
+    figures = agreement(said, known)
+    interval = conformal_interval(said, known, config.run.level) if len(held) >= FEWEST else None
+    if interval is not None:
+        figures["coverage"] = coverage(said, known, interval)
+    places = np.random.default_rng(config.run.seed).permutation(len(learned))[:MOST_FOR_DOMAIN]
+    some = replace(learned, samples=tuple(learned.samples[i] for i in sorted(places)))
+    _, seen = predict(network, some, config, features=True, quiet=quiet)
+    domain = Domain(domain_of(seen)) if seen is not None and len(seen) > 1 else None
+    card = find_architecture(config.model.architecture)
+    header = {
+        "name": folder.name,
+        "architecture": card.name,
+        "paper": card.paper,
+        "reference": card.reference,
+        "min_size": int(getattr(network, "min_size", card.crop)),
+        "config": config.to_dict(),
+        "data": {
+            "name": data.name,
+            "digest": data.digest,
+            "pictures": {n: len(data.of(n)) for n in ("train", "validation", "test")},
+        },
+        "scale": "0-100, higher is better",
+        "types": [d.name for d in _types(config)],
+        "interval": interval,
+        "validation": {name: round(value, 5) for name, value in figures.items()},
+        "seed": config.run.seed,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"beholder": __version__}
+        | {p: metadata.version(p) for p in ("torch", "numpy", "pytorch-lightning")},
+    }
+    save_network(folder / "model", network, header, domain)
+    load_network(folder / "model.safetensors")  # what cannot be read again is not saved
+    return folder / "model.safetensors", figures

@@ -1,0 +1,297 @@
+"""`Assessing`: the LightningModule that trains a quality network on opinions, and what watches over it."""
+
+from __future__ import annotations
+
+import csv
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as lightning
+import torch
+from pytorch_lightning.callbacks import Callback
+from torch import Tensor, nn
+
+from beholder.errors import StoppedError, TrainingError
+from beholder.evaluation import agreement
+from beholder.losses.opinions import Objective, Target
+from beholder.models.assessors.architectures import Judgement
+from beholder.training.config import Config
+from beholder.training.feeding import Batch, Loader
+from beholder.training.optimisers import Plateau, make_optimiser, set_rates
+
+LAST = "last.ckpt"
+"""The file in a run's folder that an interrupted training goes on from."""
+
+
+class Assessing(lightning.LightningModule):
+    """A quality network, its objective, and the figures of every epoch.
+
+    network: called with pictures (and references) it gives a `Judgement`; steps: of the whole training. All that is
+    random in a step depends on seed and step alone, so that an interrupted run ends as an uninterrupted one.
+    """
+
+    def __init__(self, network: nn.Module, config: Config, steps: int, seed: int) -> None:
+        super().__init__()
+        self.network, self.config, self.steps, self.seed = network, config, steps, seed
+        self.objective = Objective(config.loss.terms, config.loss.settings)
+        self.plateau = Plateau()
+        self.figures: list[dict[str, float]] = []
+        self.averaged: dict[str, Tensor] = {}
+        self._own: dict[str, Tensor] = {}
+        self._losses: list[float] = []
+        self._judged: list[tuple[Tensor, Tensor]] = []
+
+    def forward(self, image: Tensor, reference: Tensor | None = None) -> Judgement:
+        """What the network says of a batch."""
+        found: Judgement = self.network(image) if reference is None else self.network(image, reference)
+        return found
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """The method; its rates are set at every step."""
+        return make_optimiser(self.network, self.config.optimiser)
+
+    def train(self, mode: bool = True) -> Assessing:
+        """As for every module, but a body with learned statistics keeps them: batches here are small."""
+        super().train(mode)
+        body = getattr(self.network, "body", None)
+        if mode and body is not None and self.config.model.weights != "none":
+            for part in body.modules():
+                if isinstance(part, nn.modules.batchnorm._BatchNorm):
+                    part.eval()
+        return self
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Set the rates, and the random numbers, of this step."""
+        part = self.config.optimiser
+        set_rates(self.trainer.optimizers[0], self.global_step, self.steps, part, self.plateau.factor)
+        torch.manual_seed(self.seed * 1_000_003 + self.current_epoch * 100_003 + batch_idx)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The loss of a batch."""
+        image, target = batch.image, batch.target
+        if self.config.regularisation.mixup:
+            image, target = mix(image, target, self.config.regularisation.mixup)
+        judged = self(image, batch.reference)
+        total, parts = self.objective(judged, target)
+        if not bool(torch.isfinite(total)):
+            raise TrainingError(
+                f"the loss of epoch {self.current_epoch + 1}, batch {batch_idx + 1} is {float(total)} "
+                f"({', '.join(f'{n} {float(p):.3g}' for n, p in parts.items())}); "
+                "lower optimiser.rate, or set optimiser.clip = 1"
+            )
+        self._losses.append(float(total.detach()))
+        self.log("loss", total.detach(), prog_bar=True, batch_size=len(image))
+        return total
+
+    def optimizer_step(self, *arguments: Any, **settings: Any) -> None:
+        """A step of the method, and of the weights' moving average, which follows faster at the beginning."""
+        super().optimizer_step(*arguments, **settings)
+        if not self.config.optimiser.average:
+            return
+        state = {k: v.detach() for k, v in self.network.state_dict().items() if v.is_floating_point()}
+        if not self.averaged:
+            self.averaged = {k: v.clone() for k, v in state.items()}
+        keep = min(self.config.optimiser.average, (1 + self.global_step) / (10 + self.global_step))
+        for name, value in state.items():
+            self.averaged[name].lerp_(value, 1 - keep)
+
+    def on_validation_epoch_start(self) -> None:
+        """Look at the averaged weights, where there are any."""
+        if self.averaged and not self.trainer.sanity_checking:
+            self._own = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+            self.network.load_state_dict({**self._own, **self.averaged})
+
+    def on_validation_end(self) -> None:
+        """Train on with the weights themselves."""
+        if self._own:
+            self.network.load_state_dict(self._own)
+            self._own = {}
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """A batch on the network's device, in the memory layout that convolutions are quickest with."""
+
+        def move(x: Tensor) -> Tensor:
+            return x.to(device=device, memory_format=torch.channels_last)
+
+        reference = None if batch.reference is None else move(batch.reference)
+        return Batch(move(batch.image), reference, batch.target.to(device))
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Keep what is said and what is known."""
+        judged = self(batch.image, batch.reference)
+        self._judged.append((judged.score.detach().float().cpu(), batch.target.score.cpu()))
+
+    def on_validation_epoch_end(self) -> None:
+        """The figures of an epoch: loss, SRCC, PLCC, KRCC, RMSE."""
+        judged, self._judged = self._judged, []
+        if self.trainer.sanity_checking or not judged:
+            return
+        said, known = (torch.cat(part).double().numpy() for part in zip(*judged, strict=True))
+        per = max(self.config.input.test_crops, 1)
+        said, known = (a.reshape(-1, per).mean(axis=1) for a in (said, known))
+        found = agreement(np.clip(said, 0, 100), known)
+        losses, self._losses = self._losses, []
+        figures = {"epoch": self.current_epoch + 1, "loss": float(np.mean(losses)) if losses else math.nan, **found}
+        self.figures.append(figures)
+        for name, value in found.items():
+            self.log(f"validation_{name}", value, prog_bar=name == "srcc")
+        if self.config.optimiser.schedule == "plateau":
+            self.plateau.see(found["srcc"])
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """What is not in the weights and the optimiser."""
+        checkpoint["beholder"] = {
+            "plateau": self.plateau.state_dict(),
+            "figures": self.figures,
+            "losses": self._losses,
+            "averaged": self.averaged,
+            "config": self.config.to_dict(),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on where a checkpoint was made."""
+        state = checkpoint["beholder"]
+        self.plateau.load_state_dict(state["plateau"])
+        self.figures, self._losses, self.averaged = state["figures"], state["losses"], state["averaged"]
+
+
+def mix(image: Tensor, target: Target, strength: float) -> tuple[Tensor, Target]:
+    """Every picture mixed with the next of its content, and so its opinion (mixup within content).
+
+    The share is drawn from Beta(strength, strength); a picture that is alone stays as it is. Source: Zhang et al. 2018,
+    doi:10.48550/arXiv.1710.09412.
+    """
+    partner = torch.arange(len(image))
+    groups = [-1] * len(image) if target.group is None else target.group.tolist()
+    for group in {g for g in groups if g >= 0}:
+        places = [i for i, g in enumerate(groups) if g == group and bool(torch.isfinite(target.score[i]))]
+        for here, there in zip(places, places[1:] + places[:1], strict=True):
+            partner[here] = there
+    shares = torch.distributions.Beta(strength, strength).sample((len(image),)).to(image.device)
+    partner = partner.to(image.device)
+    score = torch.lerp(target.score[partner], target.score, shares)
+    score = torch.where(torch.isfinite(target.score), score, target.score)
+    mixed = torch.lerp(image[partner], image, shares[:, None, None, None])
+    return mixed, Target(**{**vars(target), "score": score, "distribution": None})
+
+
+class Keeper(Callback):
+    """Sets the loader going at the right batch, keeps the state now and then, and stops when asked to.
+
+    An interrupt (Ctrl-C, SIGTERM) takes effect at the end of a step, after the state is kept; a second one at once.
+    """
+
+    def __init__(self, loader: Loader, folder: Path, every: float, minutes: float) -> None:
+        self.loader, self.path, self.every = loader, folder / LAST, every * 60
+        self.limit, self.asked = minutes * 60, False
+        self.done = 0  # batches of this epoch
+        self.begun = self.kept = time.monotonic()
+        self._before: dict[int, Any] = {}
+
+    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+        """Listen for interrupts, where this is the main thread."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._ask)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        """Listen no longer."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """The batch where an interrupted run ended: Lightning begins such an epoch without saying so."""
+        if self.done:
+            self.loader.start(trainer.current_epoch, self.done)
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        """An epoch from its first batch on."""
+        self.done = 0
+        self.loader.start(trainer.current_epoch, 0)
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Keep the state when it is due, stop when asked."""
+        now = time.monotonic()
+        self.done = batch_idx + 1
+        if self.limit and now - self.begun > self.limit:
+            trainer.should_stop = True
+        if batch_idx + 1 == trainer.num_training_batches:
+            return  # the epoch's end is next, with its validation
+        if self.asked or now - self.kept > self.every:
+            self._keep(trainer)
+        self._stop()
+
+    def _stop(self) -> None:
+        if self.asked:
+            raise StoppedError(
+                f"the training was interrupted; its state is kept in {self.path}: the same command goes on"
+            )
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """Keep the state of every epoch's end."""
+        self.done = 0
+        self._keep(trainer)
+        self._stop()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint holds of it."""
+        return {"done": self.done}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.done = state_dict["done"]
+
+    def _keep(self, trainer: Any) -> None:
+        part = self.path.with_suffix(".part")
+        trainer.save_checkpoint(part)
+        part.replace(self.path)
+        self.kept = time.monotonic()
+
+
+class Best(Callback):
+    """Keeps the weights of the epoch with the best validation SRCC, and shows the figures of all epochs so far."""
+
+    def __init__(self, folder: Path, watch: Callable[[list[dict[str, float]]], None]) -> None:
+        self.folder, self.watch = folder, watch
+        self.best, self.epoch = -math.inf, 0
+
+    @property
+    def path(self) -> Path:
+        """The file with the best weights."""
+        return self.folder / "best.pt"
+
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        """Compare this epoch with the best one."""
+        if trainer.sanity_checking or not pl_module.figures:
+            return
+        figures = pl_module.figures[-1]
+        if not figures["srcc"] <= self.best:  # NaN, too, is better than nothing
+            self.best, self.epoch = figures["srcc"], int(figures["epoch"])
+            torch.save(pl_module.network.state_dict(), self.path.with_suffix(".part"))
+            self.path.with_suffix(".part").replace(self.path)
+        with (self.folder / "figures.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(figures))
+            writer.writeheader()
+            writer.writerows(pl_module.figures)
+        self.watch(pl_module.figures)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint holds of it."""
+        return {"best": self.best, "epoch": self.epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.best, self.epoch = state_dict["best"], state_dict["epoch"]
