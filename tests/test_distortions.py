@@ -53,10 +53,13 @@ def test_the_published_sets_are_complete() -> None:
     assert [c.name for c in bh.list_distortions("blur")] == ["gaussian_blur", "lens_blur", "motion_blur"]
     with pytest.raises(bh.InputError, match="known: blur"):
         bh.list_distortions("nonsense")
-    with pytest.raises(bh.UnknownMetricError, match="did you mean 'gaussian_blur'"):
-        find("gausian_blur")
-    with pytest.raises(bh.UnknownMetricError, match="got int"):
-        find(3)
+    for wrong, told in (
+        ("gausian_blur", "did you mean 'gaussian_blur'"),
+        ("gaussian_blur+jpeg", "got the chain 'gaussian_blur[+]jpeg'"),
+        (3, "got int"),
+    ):
+        with pytest.raises(bh.UnknownDistortionError, match=told):
+            find(wrong)
 
 
 @each
@@ -68,9 +71,18 @@ def test_cards_are_complete(card: bh.Distortion) -> None:
     steps = np.diff([card.neutral, *card.levels][card.signed :])
     assert (steps >= 0).all() or (steps <= 0).all()
     assert copy.deepcopy(card) is find(card.name), "also what a worker is sent is the registered card"
-    for wrong in (-0.1, 5.1, float("nan"), True):
+    low, high = card.limits
+    assert low <= min(card.neutral, *card.levels) < max(card.neutral, *card.levels) <= high
+    for wrong in (-0.1, 5.1, float("nan"), True, "high", None):
         with pytest.raises(bh.RangeError, match="from 0"):
             card.value(wrong)
+    for wrong in (low - 1, high * 1.01 + 1, float("nan"), float("inf"), True, "3", [3], np.ones((3, 3))):
+        with pytest.raises(bh.RangeError, match=f"{card.name}: expected {card.parameter}, a [a-z ]*number from") as told:
+            card.checked(wrong)
+        assert "\n" not in str(told.value)
+    if card.whole:
+        with pytest.raises(bh.RangeError, match="a whole number"):
+            card.checked(low + 0.5)
 
 
 def test_values_between_levels() -> None:
@@ -193,10 +205,68 @@ def test_random_chains() -> None:
     assert np.median(levels) < 2.5
     assert {n for c in chains for n, _ in c} == set(NAMES)
     assert {n for s in range(30) for n, _ in bh.draw_chain(s, ["jpeg", "white_noise"])} == {"jpeg", "white_noise"}
-    with pytest.raises(bh.RangeError):
-        bh.draw_chain(1, longest=0)
+    for wrong in ({"longest": 0}, {"longest": 1.5}, {"spread": 0}, {"spread": "wide"}, {"spread": float("nan")}):
+        with pytest.raises(bh.RangeError):
+            bh.draw_chain(1, **wrong)
     with pytest.raises(bh.InputError):
         bh.draw_chain(1, [])
+
+
+def test_chains_for_grey_pictures() -> None:
+    drawn = {n for s in range(300) for n, _ in bh.draw_chain(s, channels=1)}
+    assert drawn == {c.name for c in CARDS if 1 in c.channels}
+    assert bh.draw_chain(7, channels=3) == bh.draw_chain(7)
+    with pytest.raises(bh.ChannelError, match="none of the distortions named"):
+        bh.draw_chain(1, ["color_shift", "demosaicking"], channels=1)
+
+
+@each
+def test_values_at_the_limits(card: bh.Distortion) -> None:
+    """Whatever may be asked for gives a picture: finite, in range, in a moment."""
+    picture = sample(card, "40x36").astype(np.float32) / np.float32(255)
+    for value in card.limits:
+        out = bh.distort(picture, card.name, value=value)
+        assert out.shape == picture.shape
+        assert np.isfinite(out).all()
+        assert 0 <= out.min() <= out.max() <= 1
+
+
+@each
+def test_pictures_that_are_long_and_thin(card: bh.Distortion) -> None:
+    """Codecs have a largest side; a picture beyond it is refused by the size, one within it is not."""
+    sides = (70_000,) if card.max_side is None else (card.max_side, card.max_side + 1)
+    for side in sides:
+        for shape in ((card.min_size, side), (side, card.min_size)):
+            long = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype(np.uint8)
+            if card.max_side is None or side == card.max_side:
+                assert bh.distort(long, card.name, 4).shape == long.shape
+                continue
+            told = f"{card.name} takes at most {card.max_side} pixels a side, got {shape[1]}x{shape[0]}"
+            with pytest.raises(bh.SizeError, match=told):
+                bh.distort(long, card.name, 4)
+
+
+def test_what_a_codec_refuses_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    from PIL import Image
+
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("Failed to encode image:\nOut of everything")
+
+    monkeypatch.setattr(Image.Image, "save", refuse)
+    told = "^AVIF cannot code a picture of 72x56 pixels: Failed to encode image: Out of everything; pass"
+    with pytest.raises(bh.InputError, match=told):
+        bh.distort(pattern("terrain/72x56"), "avif", 3)
+
+
+def test_codecs_do_not_heed_pillows_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    from PIL import Image
+
+    picture = pattern("terrain/72x56")
+    names = ("jpeg", "jpeg2000", "webp", "avif", "jpeg_transmission_errors", "jpeg2000_transmission_errors")
+    expected = [bh.distort(picture, n, 3) for n in names]
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    for name, out in zip(names, expected, strict=True):
+        assert np.array_equal(bh.distort(picture, name, 3), out)
 
 
 @pytest.mark.parametrize("name", ["jpeg", "jpeg2000", "webp", "avif", "gaussian_blur", "white_noise"])
@@ -217,6 +287,14 @@ def test_values_and_wrong_wishes() -> None:
     assert np.array_equal(bh.distort(photo, "jpeg", value=24), np.asarray(Image.open(store)))
     assert np.array_equal(bh.distort(photo, "jpeg", 3), np.asarray(Image.open(store)))
     for wrong, raised in (
+        ({"value": 500}, bh.RangeError),
+        ({"value": 0}, bh.RangeError),
+        ({"value": 30.5}, bh.RangeError),
+        ({"level": "high"}, bh.RangeError),
+        ({"level": [None]}, bh.RangeError),
+        ({"level": True}, bh.RangeError),
+        ({"level": []}, bh.InputError),
+        ({"psnr": "high"}, bh.RangeError),
         ({"value": 3, "psnr": 30}, bh.InputError),
         ({"psnr": -1}, bh.RangeError),
         ({"psnr": float("nan")}, bh.RangeError),
@@ -226,6 +304,18 @@ def test_values_and_wrong_wishes() -> None:
     ):
         with pytest.raises(raised):
             bh.distort(photo, "jpeg", **wrong)
+    for names, raised, told in (
+        ([], bh.InputError, "no distortion is named"),
+        (3, bh.UnknownDistortionError, "got int"),
+        (None, bh.UnknownDistortionError, "got NoneType"),
+        (b"jpeg", bh.UnknownDistortionError, "got bytes"),
+        ([3], bh.UnknownDistortionError, "got int"),
+        ("jpeg+", bh.UnknownDistortionError, "'jpeg[+]' has no distortion beside a [+]"),
+        ("+", bh.UnknownDistortionError, "beside a [+]"),
+    ):
+        with pytest.raises(raised, match=told):
+            bh.distort(photo, names)
+    assert np.array_equal(bh.distort(photo, "jpeg", np.array(2)), bh.distort(photo, "jpeg", np.float32(2)))
     with pytest.raises(bh.InputError, match="no order by PSNR"):
         bh.distort(photo, "mean_shift", psnr=30)
     for image, raised in (
@@ -333,7 +423,8 @@ def documented(card: bh.Distortion) -> str:
     unit = f" ({card.unit})" if card.unit else ""
     levels = ", ".join(f"{v:.3g}" for v in card.levels)
     colour = "" if 1 in card.channels else " RGB only."
-    return f"| `{card.name}` | {numbers} | {card.summary}{colour} | {card.parameter}{unit} | {levels} |"
+    limits = f"{card.limits[0]:g} to {card.limits[1]:g}"
+    return f"| `{card.name}` | {numbers} | {card.summary}{colour} | {card.parameter}{unit} | {levels} | {limits} |"
 
 
 def test_the_documentation_lists_them_all() -> None:

@@ -24,6 +24,7 @@ LAYERS = (
         "banded",
         "banks",
         "colours",
+        "encoding",
         "progress",
         "pyramids",
         "resizing",

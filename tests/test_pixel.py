@@ -19,7 +19,8 @@ def pair():
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, -1e-6, 1.000001, -1e30, np.finfo(np.float32).max])
 @pytest.mark.parametrize("place", [(0, 0, 0, 0), (0, 1, 100, 201), (0, 2, 240, 316)])
 @pytest.mark.parametrize("kind", ["numpy", "torch", "pixels together"])
-def test_a_single_bad_value_of_a_large_picture_is_found(bad, place, kind):
+@pytest.mark.parametrize("name", ["psnr", "psnr:sr-y-crop2", "mae", "gmsd", "mdsi"])
+def test_a_single_bad_value_of_a_large_picture_is_found(name, bad, place, kind):
     x, y = pair()
     x[place] = bad
     if kind == "pixels together":
@@ -27,16 +28,21 @@ def test_a_single_bad_value_of_a_large_picture_is_found(bad, place, kind):
     elif kind == "torch":
         x, y = torch.from_numpy(x), torch.from_numpy(y)
     with pytest.raises(RangeError, match="NaN or infinite" if not np.isfinite(bad) else r"takes floats in \[0, 1\]"):
-        bh.metric("psnr")(x, y)
+        bh.metric(name)(x, y)
+    if kind == "torch":
+        with pytest.raises(RangeError):
+            bh.metric(name)(y, x.requires_grad_())
 
 
 def test_the_ends_of_the_range_and_a_negative_zero_are_within():
     x, y = pair()
     x[0, 0, 0, :3], y[0, 2, -1, -3:] = (0, 1, -0.0), (1, -0.0, 0)
-    assert not pixel.within_unit(x, 2)  # the full check decides
-    assert np.isfinite(bh.metric("psnr")(x, y)[0])
-    assert pixel.within_unit(np.abs(x), 2)
-    assert not pixel.within_unit(np.nextafter(np.abs(x), np.float32(2)), 2)
+    assert pixel.within_unit(x, 2)
+    assert not pixel.within_unit(np.nextafter(x, np.float32(2)), 2)
+    assert not pixel.within_unit(np.nextafter(x, np.float32(-1)), 2)
+    for name in ("psnr", "mae", "gmsd"):
+        m = bh.metric(name)
+        assert float(m(torch.from_numpy(x), torch.from_numpy(y))[0]) == pytest.approx(float(m(x, y)[0]), rel=1e-5)
 
 
 @pytest.mark.parametrize("crop", [0, 3])

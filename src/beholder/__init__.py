@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         SizeError,
         StoppedError,
         TrainingError,
+        UnknownDistortionError,
         UnknownMetricError,
     )
     from beholder.image import Image, read_image
@@ -59,6 +60,7 @@ __all__ = [
     "SizeError",
     "StoppedError",
     "TrainingError",
+    "UnknownDistortionError",
     "UnknownMetricError",
     "__version__",
     "collect_features",

@@ -359,11 +359,21 @@ def distort(
     names = choose_distortions(distortions)
     chosen = plan(inputs, output, names, steps, seed=seed, chains=chains, format=format)
     made = write(chosen, resume=resume, workers=workers)
-    failed = 0
-    for label in _progress(made, len(chosen.labels), 0, quiet=quiet, doing="distorting"):
-        if label.error:
-            failed += 1
-            typer.echo(f"{label.reference}, {label.type}: {label.error}", err=True)
+    failed, told, last = 0, set[str](), ""
+    try:
+        labels = _progress(made, len(chosen.labels), 0, quiet=quiet, doing="distorting")
+        for label, source in zip(labels, chosen.sources, strict=True):
+            told, last = (told if source == last else set()), source
+            if label.error and label.error not in told:  # once for each source, not for every picture made of it
+                told.add(label.error)
+                named = label.error if source in label.error else f"{source}, {label.type}: {label.error}"
+                typer.echo(f"beholder: {named}", err=True)
+            failed += bool(label.error)
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted; the same command with --resume goes on with {str(output)!r}", err=True)
+        raise
+    if failed and not quiet:
+        typer.echo(f"{failed} of {len(chosen.labels)} pictures could not be made", err=True)
     raise typer.Exit(FAILED if failed else 0)
 
 

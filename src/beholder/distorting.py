@@ -7,8 +7,8 @@ import io
 import json
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,14 @@ import numpy as np
 
 from beholder.collecting import expand
 from beholder.distortions import distort, draw_chain, find, list_distortions
+from beholder.distortions.registry import split
+from beholder.encoding import FORMATS, encode
 from beholder.errors import BeholderError, InputError, OutputError
 from beholder.image import read_image
 from beholder.metrics.measure import processors
 from beholder.strips import stream
 from beholder.version import __version__
 
-FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
-    "png": ("PNG", {"compress_level": 3}),
-    "bmp": ("BMP", {}),
-    "tiff": ("TIFF", {"compression": "tiff_lzw"}),
-}
-"""Endings of the pictures that can be written; all are without loss, so that the label is the whole truth."""
 COLUMNS = ("image", "reference", "type", "level", "seed", "parameters")
 TABLE, SETTINGS = "labels.csv", "labels.json"
 
@@ -59,7 +55,8 @@ class Label:
 class Plan:
     """A labelled set to be made: `labels` in order, made by `write`.
 
-    labels: one for each picture to be written. sources: the picture that each is made of, as it was named.
+    labels: one for each picture to be written. sources: the picture that each is made of, as it was named. drawn: out
+    of which distortions chains were drawn; a grey picture's chain is drawn anew out of those that take it.
     """
 
     output: Path
@@ -67,19 +64,20 @@ class Plan:
     sources: tuple[str, ...]
     settings: dict[str, Any]
     format: str
+    drawn: tuple[str, ...] = ()
 
 
 def choose_distortions(text: str) -> list[str]:
     """Names of distortions out of names with commas between, of which "kadid", "tid" and "all" stand for many.
 
-    Raises UnknownMetricError for an unknown name, InputError for none.
+    Raises UnknownDistortionError for an unknown name, InputError for none.
     """
     names: list[str] = []
     for part in (p.strip() for p in text.split(",")):
         if part.lower() in ("kadid", "tid", "all"):
             names += [c.name for c in list_distortions(None if part.lower() == "all" else part.lower())]
         elif part:
-            names.append("+".join(find(n).name for n in part.split("+")))
+            names.append("+".join(find(n).name for n in split(part)))
     if not names:
         raise InputError("no distortion is named; pass names with commas between, kadid, tid or all")
     return list(dict.fromkeys(names))
@@ -100,27 +98,28 @@ def plan(
     inputs: pictures, folders, patterns, lists; references. names: as for `choose_distortions`, one by one. seed: each
     picture's own seed follows from this one and its place below the folder given. chains: where not 0, so many random
     chains of the named distortions for each picture, instead. Nothing is read and nothing written yet.
-    Raises InputError for an unknown format, levels outside [0, 5] and pictures that would get the same name.
+    Levels are taken to the six digits that the table tells; what is named twice is made once.
+    Raises InputError for an unknown format, no levels, levels outside [0, 5] and pictures that would get the same name.
     """
     ending = format.lower().lstrip(".")
     if ending not in FORMATS:
         raise InputError(f"pictures are written without loss, as {', '.join(FORMATS)}; got {format!r}")
+    steps = list(dict.fromkeys(float(f"{v:g}") for v in levels))
+    if not steps and not chains:
+        raise InputError("no level is named; pass numbers from 0 to 5, such as 1,2,3,4,5")
     folder = Path(output)
     labels: list[Label] = []
     sources: list[str] = []
-    for source, place in _places(inputs):
+    for source, place in dict.fromkeys(_places(inputs)):
         own = int(np.random.SeedSequence([seed, zlib.crc32(place.encode())]).generate_state(1)[0])
         reference = os.path.relpath(source, folder)
-        for stem, chain, number in _wanted(place, names, levels, chains, own):
-            kind = "+".join(n for n, _ in chain)
-            told = "+".join(_parameter(n, v) for n, v in chain)
-            steps = tuple(v for _, v in chain)
-            labels.append(Label(f"{stem}.{ending}", reference, kind, steps, number, told))
+        for stem, chain, number in _wanted(place, names, steps, chains, own):
+            labels.append(_of_chain(Label(f"{stem}.{ending}", reference, "", (), number, ""), chain))
             sources.append(source)
     _check_apart(labels, sources)
-    settings: dict[str, Any] = {"version": __version__, "names": list(names), "levels": [float(v) for v in levels]}
+    settings: dict[str, Any] = {"version": __version__, "names": list(names), "levels": steps}
     settings |= {"seed": seed, "chains": chains, "format": ending, "pictures": len(labels)}
-    return Plan(folder, tuple(labels), tuple(sources), settings, ending)
+    return Plan(folder, tuple(labels), tuple(sources), settings, ending, tuple(names) if chains else ())
 
 
 def _places(inputs: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -146,6 +145,13 @@ def _wanted(
             yield f"{place}_{name}_{level:g}", [(part, float(level)) for part in parts], seed
 
 
+def _of_chain(label: Label, chain: Sequence[tuple[str, float]]) -> Label:
+    """The label with the types, levels and parameters of a chain."""
+    kind = "+".join(n for n, _ in chain)
+    told = "+".join(_parameter(n, v) for n, v in chain)
+    return replace(label, type=kind, levels=tuple(v for _, v in chain), parameters=told)
+
+
 def _parameter(name: str, level: float) -> str:
     card = find(name)
     return f"{card.parameter}={card.value(level):.6g}"
@@ -156,9 +162,9 @@ def _check_apart(labels: Sequence[Label], sources: Sequence[str]) -> None:
     for label, source in zip(labels, sources, strict=True):
         other = made.setdefault(label.image.lower(), source)
         if other != source:
-            raise InputError(
-                f"{source!r} and {other!r} would both be written as {label.image!r}; pass the folder above them"
-            )
+            alike = Path(source).resolve().parent == Path(other).resolve().parent
+            cure = "rename one of them" if alike else "rename one of them, or pass the folder above both"
+            raise InputError(f"{other!r} and {source!r} would both be written as {label.image!r}; {cure}")
 
 
 def write(chosen: Plan, *, resume: bool = False, workers: int | None = None) -> Iterator[Label]:
@@ -199,40 +205,42 @@ def _open(chosen: Plan, resume: bool) -> None:
 
 
 def _stream(chosen: Plan, resume: bool, workers: int) -> Iterator[Label]:
-    read = functools.lru_cache(maxsize=2 * workers + 1)(lambda source: read_image(source).native)
+    read = functools.lru_cache(maxsize=2 * workers + 1)(_read)
     items = ((chosen, *pair, read, resume) for pair in zip(chosen.labels, chosen.sources, strict=True))
     return stream(_make, items, workers, "beholder-distort")
 
 
-def _make(chosen: Plan, label: Label, source: str, read: Any, resume: bool) -> Label:
+def _read(source: str) -> np.ndarray[Any, Any] | str:
+    """The picture, or what is wrong with it: that, too, is found out once for all that is to be made of it."""
+    try:
+        return read_image(source).native
+    except BeholderError as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def _make(
+    chosen: Plan, label: Label, source: str, read: Callable[[str], np.ndarray[Any, Any] | str], resume: bool
+) -> Label:
     """One picture; what the picture is to blame for becomes its label's error, what the disk is to blame for stops."""
     target = chosen.output / label.image
-    if resume and target.exists():
+    there = resume and target.exists()
+    if there and not chosen.drawn:
         return label
     try:
         picture = read(source)
-        if picture.shape[2] == 1:
-            picture = picture[..., 0]
+        if isinstance(picture, str):
+            return replace(label, error=picture)
+        if chosen.drawn and picture.shape[2] == 1:
+            label = _of_chain(label, draw_chain(label.seed, chosen.drawn, channels=1))
+        if there:
+            return label
         out = distort(picture, label.type, label.levels, seed=label.seed)
-        data = _encoded(out, chosen.format)
-    except BeholderError as error:
-        told = f"{type(error).__name__}: {error}"
-        return Label(label.image, label.reference, label.type, label.levels, label.seed, label.parameters, told)
+        data = encode(out, chosen.format)
+    except Exception as error:  # noqa: BLE001  # the label is where an unforeseen failure is told, by its own name
+        told = " ".join(str(error).split())
+        return replace(label, error=f"{type(error).__name__}: {told}")
     _replace(target, data)
     return label
-
-
-def _encoded(picture: np.ndarray[Any, Any], ending: str) -> bytes:
-    """The file's bytes; deeper pictures are rounded to 8 bits."""
-    from PIL import Image
-
-    if picture.dtype != np.uint8:
-        full = 1.0 if picture.dtype.kind == "f" else float(np.iinfo(picture.dtype).max)
-        picture = np.rint(picture * (255.0 / full)).astype(np.uint8)
-    store = io.BytesIO()
-    kind, options = FORMATS[ending]
-    Image.fromarray(picture).save(store, kind, **options)
-    return store.getvalue()
 
 
 def _replace(target: Path, data: bytes) -> None:

@@ -8,7 +8,8 @@ BeholderError
  │    ├── SizeError                too small, too large, or sizes that differ
  │    ├── ChannelError             channel counts that differ or are not supported
  │    ├── PairError                an image without its reference, or a reference claimed twice
- │    └── UnknownMetricError       no such metric or preset; the nearest names are suggested
+ │    ├── UnknownMetricError       no such metric or preset; the nearest names are suggested
+ │    └── UnknownDistortionError   no such distortion; the nearest name is suggested
  ├── OutputError (OSError)         a result could not be written
  ├── ModelError (ValueError)       a model file is damaged, foreign or of another version
  ├── TrainingError (ArithmeticError)   a training cannot go on: its loss is no number any more
@@ -32,6 +33,7 @@ __all__ = [
     "SizeError",
     "StoppedError",
     "TrainingError",
+    "UnknownDistortionError",
     "UnknownMetricError",
 ]
 
@@ -70,6 +72,10 @@ class PairError(InputError):
 
 class UnknownMetricError(InputError):
     """No such metric or preset."""
+
+
+class UnknownDistortionError(InputError):
+    """No such distortion."""
 
 
 class OutputError(BeholderError, OSError):

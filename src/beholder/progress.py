@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+Item = TypeVar("Item")
 
 
 def tell(text: str) -> None:
@@ -28,3 +32,43 @@ class Counter:
         if not self.quiet and time.monotonic() - self.told > self.every:
             self.told = time.monotonic()
             tell(f"{self.doing}: {self.done} of {self.total}")
+
+
+def watch(
+    items: Iterable[Item], total: int | None, doing: str, *, done: int = 0, shown: bool | None = None
+) -> Iterator[Item]:
+    """The same items, with a bar on stderr where that is a terminal, and a line now and then where it is not.
+
+    total: how many there are, None where nobody knows; done: how many were there before. shown: False for nothing,
+    None for the bar alone.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True) if shown is not False else None
+    if console is None or not (shown or console.is_terminal):
+        yield from items
+        return
+    if not console.is_terminal:
+        step = max(1, (total or 1000) // 10)
+        for number, item in enumerate(items, done + 1):
+            if number % step == 0 or number == total:
+                tell(f"{number} of {total}" if total else str(number))
+            yield item
+        return
+    columns = (TextColumn(doing), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(doing, total=total, completed=done)
+        for item in items:
+            bar.advance(task)
+            yield item
+
+
+listeners: list[Callable[[str], None]] = []
+"""Who wants to know of work that is done once and takes its time; a library says nothing by itself."""
+
+
+def announce(text: str) -> None:
+    """Tell those who listen."""
+    for listener in listeners:
+        listener(text)

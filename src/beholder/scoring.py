@@ -20,7 +20,8 @@ class Row(Mapping[str, Any]):
     """What is known of one picture: ``row["ssim"]`` is a `Score`, ``row["width"]`` a fact.
 
     image, reference: as given, or a word for what has no name; flags: warnings such as ``out_of_domain``; error:
-    empty, or ``TypeName: message``, and then there are no scores.
+    empty, or ``TypeName: message`` of what failed: the picture, which then has no scores, or the metrics that it names,
+    which are then not among the scores.
     """
 
     image: str
@@ -55,10 +56,12 @@ class Row(Mapping[str, Any]):
 
 
 Models = Sequence[str | os.PathLike[str]] | str | os.PathLike[str]
+Metrics = Sequence[str | Measure] | str | Measure
+"""Names of metrics, or metrics with settings of their own as `beholder.metric` makes them."""
 
 
 def choose(
-    metrics: Sequence[str] | str | None,
+    metrics: Metrics | None,
     *,
     paired: bool,
     weights: Mapping[str, Any] | None = None,
@@ -66,9 +69,10 @@ def choose(
 ) -> dict[str, Measure]:
     """The metrics by the names they were asked for; by default `beholder`, or psnr and ssim where there is a reference.
 
-    weights: by metric, the file of a network's weights that it wants from the user. models: files of
-    `beholder train`, which take the default's place and stand behind metrics that are named. Raises UnknownMetricError,
-    ModelError, and InputError when one needs a reference or weights and there are none.
+    metrics: names, or what `beholder.metric` made. weights: by metric, the file that the user brings, of a network's
+    weights or a fitted model. models: files of `beholder train`, which take the default's place and stand behind
+    metrics that are named. All files are looked at. Raises UnknownMetricError, ModelError for a file that does not fit,
+    and InputError when a metric needs a reference or weights and there are none.
     """
     trained = _trained([models] if isinstance(models, (str, os.PathLike)) else models)
     if metrics is None and trained:
@@ -83,6 +87,8 @@ def choose(
             raise InputError(f"{name} compares two sets of pictures; use compare_sets or `beholder compare`")
         if measure.card.needs == "reference" and not paired:
             raise InputError(f"{name} compares with a reference and none was given; pass one, or choose beholder")
+    for measure in measures.values():
+        measure.prepare()
     return measures
 
 
@@ -98,28 +104,48 @@ def _trained(models: Sequence[str | os.PathLike[str]]) -> dict[str, Measure]:
     return found
 
 
-def _named(metrics: Sequence[str] | str | None, weights: Mapping[str, Any], *, paired: bool) -> dict[str, Measure]:
+def _named(metrics: Metrics | None, weights: Mapping[str, Any], *, paired: bool) -> dict[str, Measure]:
     if metrics is None:
         metrics = ("psnr", "ssim") if paired else ("beholder",)
-    given = metrics.split(",") if isinstance(metrics, str) else metrics
-    names = [n.strip() if isinstance(n, str) else n for n in given]
-    names = [n for n in names if n != ""]
-    if not names:
-        raise InputError("no metric is named; pass one such as 'beholder' or 'ssim', or none for the default")
-    return _with_weights(names, weights)
+    return _with_weights(measures_of(metrics, "'beholder' or 'ssim'"), weights)
 
 
-def _with_weights(names: Sequence[str], weights: Mapping[str, Any]) -> dict[str, Measure]:
-    """Measures by name, each with the weights that were given for its name, else for its metric."""
+def measures_of(metrics: Metrics, such: str) -> dict[str, Measure]:
+    """Measures by the names they were asked for, which are given as a list or with commas between.
+
+    such: names for the message. Raises UnknownMetricError, and InputError for none or two under one name.
+    """
+    if isinstance(metrics, Measure):
+        metrics = [metrics]
+    found: dict[str, Measure] = {}
+    for given in metrics.split(",") if isinstance(metrics, str) else metrics:
+        name = given.strip() if isinstance(given, str) else given
+        if name == "":
+            continue
+        measure = name if isinstance(name, Measure) else Measure(name)
+        key = name if isinstance(name, str) else measure.name
+        if found.get(key, measure).settings != measure.settings:
+            raise InputError(f"two metrics with different settings are called {key}; score them one after the other")
+        found[key] = measure
+    if not found:
+        raise InputError(f"no metric is named; pass one such as {such}, or none for the default")
+    return found
+
+
+def _with_weights(asked: Mapping[str, Measure], weights: Mapping[str, Any]) -> dict[str, Measure]:
+    """The measures, each with the file that was given for its name, else for its metric."""
+    if not isinstance(weights, Mapping):
+        raise InputError(f"weights are files by metric such as {{'lpips': 'alexnet.pth'}}, got {weights!r}; pass a dict")
     given = {Measure(key).name: path for key, path in weights.items()}
-    measures = {}
-    for name in names:
-        measure = Measure(name)
+    measures = dict(asked)
+    for name, measure in asked.items():
         path = given.get(measure.name, given.get(measure.card.name))
-        if path is not None:
-            measure = Measure(name, weights=path)
-        measure.check_weights()
-        measures[name] = measure
+        if path is None:
+            continue
+        setting = measure.card.file_setting
+        if not setting:
+            raise InputError(f"{measure.card.name} takes no file, got {path!r} for it; leave it out of the weights")
+        measures[name] = measure.having(**{setting: path})
     spare = set(given) - {n for m in measures.values() for n in (m.name, m.card.name)}
     if spare:
         raise InputError(f"weights are given for {min(spare)}, which is not measured; add it to the metrics")
@@ -139,7 +165,7 @@ def columns_of(measures: Mapping[str, Measure]) -> list[str]:
 def score(
     image: Any,
     reference: Any = None,
-    metrics: Sequence[str] | str | None = None,
+    metrics: Metrics | None = None,
     *,
     layout: str | None = None,
     data_range: float | None = None,
@@ -150,23 +176,24 @@ def score(
     """Score one picture.
 
     image, reference: what `read_image` takes: a path, bytes, a file, a PIL image, an array or a tensor (layout and
-    data_range as there). metrics: names, default `beholder`, or psnr and ssim where a reference is given. threads:
-    how many to use, default all processors. weights: by metric, the file of a network's weights, for those that want
-    one (``{"lpips": "alexnet-owt-7be5be79.pth"}``). models: files of `beholder train`, each a further metric under its
-    own name, or the only ones where no metric is named. Raises the typed errors of `beholder.errors`.
+    data_range as there). metrics: names, or what `beholder.metric` made, default `beholder`, or psnr and ssim where a
+    reference is given. threads: how many to use, default all processors. weights: by metric, the file of a network's
+    weights, for those that want one (``{"lpips": "alexnet-owt-7be5be79.pth"}``), or of a fitted model
+    (``{"niqe": "own.safetensors"}``). models: files of `beholder train`, each a further metric under its own name, or
+    the only ones where no metric is named. Raises the typed errors of `beholder.errors`.
     """
     measures = choose(metrics, paired=reference is not None, weights=weights, models=models)
     if threads is not None and threads < 1:
         raise InputError(f"threads must be at least 1, got {threads!r}; leave it out for all processors")
     read = functools.partial(read_image, layout=layout, data_range=data_range)
     other = None if reference is None else read(reference)
-    return _measure(read(image), other, measures, threads or processors())
+    return _measure(read(image), other, measures, threads or processors(), strict=True)
 
 
 def score_many(
     images: Iterable[Any],
     references: Iterable[Any] | Callable[[Any], Any] | None = None,
-    metrics: Sequence[str] | str | None = None,
+    metrics: Metrics | None = None,
     *,
     workers: int | None = None,
     layout: str | None = None,
@@ -178,8 +205,8 @@ def score_many(
 
     images: sources as for `score`, taken as they are needed. references: one for each image, in the same order, or a
     function from image to reference. workers: pictures measured at once, default one per processor; memory does not
-    grow with the number of pictures. weights, models: as for `score`. Raises UnknownMetricError and InputError for wrong
-    metrics only.
+    grow with the number of pictures. weights, models: as for `score`. A metric that fails leaves the others of its row
+    alone. Raises UnknownMetricError, ModelError and InputError for wrong metrics and files of theirs only.
     """
     measures = choose(metrics, paired=references is not None, weights=weights, models=models)
     if isinstance(images, (str, bytes, os.PathLike)):
@@ -265,11 +292,35 @@ def _name(source: Any) -> str:
     return os.fspath(source) if isinstance(source, (str, os.PathLike)) else f"<{type(source).__name__}>"
 
 
-def _measure(image: Image, reference: Image | None, measures: Mapping[str, Measure], threads: int) -> Row:
-    scores = {}
+def _measure(
+    image: Image, reference: Image | None, measures: Mapping[str, Measure], threads: int, *, strict: bool = False
+) -> Row:
+    """The row of a picture; a metric that fails is told in the row, or raises where `strict`."""
+    scores: dict[str, Score] = {}
+    failures: dict[str, Exception] = {}
     for name, measure in measures.items():
         other = reference.batch if reference is not None and measure.card.needs == "reference" else None
-        scores[name] = measure.scores(image.batch, other, threads=threads)[0]
+        try:
+            scores[name] = measure.scores(image.batch, other, threads=threads)[0]
+        except Exception as error:  # the row is where a failure is told, unforeseen ones by their own name
+            if strict:
+                raise
+            failures[name] = error
     flags = tuple(dict.fromkeys(flag for s in scores.values() for flag in s.flags))
     other_name = None if reference is None else reference.source
-    return Row(image.source, other_name, image.width, image.height, scores, flags)
+    error = _told({name: (measures[name].card.name, e) for name, e in failures.items()})
+    return Row(image.source, other_name, image.width, image.height, scores, flags, error)
+
+
+def _told(failures: Mapping[str, tuple[str, Exception]]) -> str:
+    """The errors of metrics by the names they were asked for, each message once, with the metrics that it is of."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name, (metric, error) in failures.items():
+        message = str(error)
+        begins = message.startswith(f"{metric} ")
+        rest = message.removeprefix(metric) if begins else f": {message}"
+        groups.setdefault((type(error).__name__, rest), []).append(name)
+    return "; ".join(
+        f"{kind}: {names[0]}{rest}" + (f" (likewise {', '.join(names[1:])})" if names[1:] else "")
+        for (kind, rest), names in groups.items()
+    )

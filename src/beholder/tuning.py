@@ -6,6 +6,7 @@ import csv
 import itertools
 import json
 import logging
+import random
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -120,6 +121,8 @@ def tune(study: Study, folder: str | Path, *, workers: int = 1, quiet: bool = Fa
     _claim(study, folder)
     with _calm():
         _revive(study, folder)
+        if study.method == "grid":
+            _lay_out(study, folder)
         if workers > 1:
             _in_processes(study, folder, workers, quiet=quiet)
         else:
@@ -174,9 +177,7 @@ def _sampler(study: Study, finished: int) -> Any:
     import optuna
 
     seed = study.seed * 100_003 + finished
-    if study.method == "grid":
-        return optuna.samplers.GridSampler({k: list(v) for k, v in _coded(study.space).items()}, seed=study.seed)
-    if study.method == "random":
+    if study.method in ("grid", "random"):  # a grid's trials are laid out beforehand
         return optuna.samplers.RandomSampler(seed=seed)
     if study.method == "tpe":
         return optuna.samplers.TPESampler(seed=seed, n_startup_trials=study.startup, multivariate=False)
@@ -231,8 +232,19 @@ def _ask_again(kept: Any, trial: Any, waiting: set[Any]) -> None:
         kept.enqueue_trial(trial.params, user_attrs={"folder": place})
 
 
-def _grid_size(study: Study) -> int:
-    return len(list(itertools.product(*study.space.values())))
+def _grid(study: Study) -> list[dict[str, Any]]:
+    """Every combination of the values, in an order that the seed draws, no more than there are to be trials."""
+    coded = _coded(study.space)
+    every = [dict(zip(coded, values, strict=True)) for values in itertools.product(*coded.values())]
+    random.Random(study.seed).shuffle(every)
+    return every[: study.trials]
+
+
+def _lay_out(study: Study, folder: Path) -> None:
+    """Ask for every trial of a grid that has not been asked for."""
+    kept = _open(study, folder)
+    for values in _grid(study):
+        kept.enqueue_trial(values, skip_if_exists=True)
 
 
 def _work(study: Study, folder: Path, *, quiet: bool) -> None:
@@ -242,7 +254,7 @@ def _work(study: Study, folder: Path, *, quiet: bool) -> None:
     from beholder.training.fitting import open_data
 
     data = open_data(study.base)
-    most = min(study.trials, _grid_size(study)) if study.method == "grid" else study.trials
+    most = len(_grid(study)) if study.method == "grid" else study.trials
     while True:
         kept = _open(study, folder)
         finished = len(_finished(kept))

@@ -95,7 +95,7 @@ def opinion_curve(name: str) -> Curve:
 
     Of the 25 types, one is changed by that: color_shift, whose levels 4 and 5 were judged alike (1.854 and 1.864) and
     get their mean. mean_shift and contrast_change have their untouched picture between the ends, and fall from there to
-    both sides. Raises InputError for a distortion that KADID-10k has not, UnknownMetricError for one that is none.
+    both sides. Raises InputError for a distortion that KADID-10k has not, UnknownDistortionError for an unknown one.
     """
     card = find(name)
     if "kadid" not in card.sets:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from beholder.distortions.compression import decode, encode, jpeg2000_options
+from beholder.distortions.compression import JPEG_SIDE, decode, encode, jpeg2000_options
 from beholder.distortions.registry import TID, distortion
 
 if TYPE_CHECKING:
@@ -26,10 +26,12 @@ TRIES = 8
     parameter="damaged",
     levels=(0.01, 0.03, 0.08, 0.2, 0.4),
     neutral=0.0,
+    limits=(0, 1),
     unit="share of restart intervals",
     paper=TID,
     sets={"tid": 12},
     aliases=("jpeg_bit_errors",),
+    max_side=JPEG_SIDE,
 )
 def jpeg_transmission_errors(x: Pixels, value: float, rng: np.random.Generator) -> Pixels:
     """A JPEG file of quality 85, one bit wrong in a share of its restart intervals of two blocks."""
@@ -42,7 +44,7 @@ def jpeg_transmission_errors(x: Pixels, value: float, rng: np.random.Generator) 
         free = [p for p in range(first, last) if _harmless(stream, p, 1 << int(bits[number]))]
         if free:
             stream[free[int(places[number] * len(free))]] ^= 1 << int(bits[number])
-    return decode(stream.tobytes(), x.shape[2])
+    return decode(stream.tobytes(), "JPEG", x.shape[2])
 
 
 def _harmless(stream: NDArray[np.uint8], place: int, bit: int) -> bool:
@@ -67,6 +69,7 @@ def _intervals(stream: NDArray[np.uint8]) -> list[tuple[int, int]]:
     parameter="rate",
     levels=(1e-5, 3e-5, 8e-5, 2e-4, 5e-4),
     neutral=0.0,
+    limits=(0, MOST),
     unit="of the bits",
     paper=TID,
     sets={"tid": 13},
@@ -84,10 +87,10 @@ def jpeg2000_transmission_errors(x: Pixels, value: float, rng: np.random.Generat
     flips = [(int(p), 1 << int(b)) for p, b in zip(places, bits, strict=False)]
     for _ in range(TRIES):  # an error in a header can make the rest undecodable: that one is left out
         try:
-            return decode(_flipped(data, flips), x.shape[2])
+            return decode(_flipped(data, flips), "JPEG2000", x.shape[2])
         except (OSError, ValueError):
             del flips[_culprit(data, flips, x.shape[2])]
-    return decode(data, x.shape[2])
+    return decode(data, "JPEG2000", x.shape[2])
 
 
 def _flipped(data: bytes, flips: list[tuple[int, int]]) -> bytes:
@@ -103,7 +106,7 @@ def _culprit(data: bytes, flips: list[tuple[int, int]], channels: int) -> int:
     while bad - good > 1:
         middle = (good + bad) // 2
         try:
-            decode(_flipped(data, flips[:middle]), channels)
+            decode(_flipped(data, flips[:middle]), "JPEG2000", channels)
             good = middle
         except (OSError, ValueError):
             bad = middle

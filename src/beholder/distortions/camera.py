@@ -28,6 +28,7 @@ BANDS = 9.5
     parameter="radius",
     levels=(1.0, 2.0, 4.0, 6.0, 8.0),
     neutral=0.0,
+    limits=(0, 100),
     unit="px",
     paper=LENS,
 )
@@ -43,6 +44,7 @@ def defocus_light(x: Pixels, value: float, rng: np.random.Generator) -> Pixels:
     parameter="extent",
     levels=(2.0, 4.0, 7.0, 12.0, 20.0),
     neutral=0.0,
+    limits=(0, 100),
     unit="px",
     paper=LENS,
 )
@@ -70,6 +72,7 @@ def camera_shake(x: Pixels, value: float, rng: np.random.Generator) -> Pixels:
     parameter="gain",
     levels=(1 / 4000, 1 / 1500, 1 / 500, 1 / 150, 1 / 50),
     neutral=0.0,
+    limits=(0, 1),
     unit="of full scale an electron",
     paper=OURS,
 )
@@ -86,6 +89,7 @@ def camera_noise(x: Pixels, value: float, rng: np.random.Generator) -> Pixels:
     parameter="depth",
     levels=(0.05, 0.1, 0.2, 0.4, 0.7),
     neutral=0.0,
+    limits=(0, 1),
     unit="of the light",
     paper=LENS,
     aliases=("rolling_exposure",),
@@ -104,6 +108,7 @@ def flicker_bands(x: Pixels, value: float, rng: np.random.Generator) -> Pixels:
     parameter="loss",
     levels=(0.15, 0.3, 0.5, 0.7, 0.9),
     neutral=0.0,
+    limits=(0, 1),
     unit="of the light in the corners",
     paper=LENS,
 )
@@ -129,6 +134,7 @@ def _radius(x: Pixels) -> Pixels:
     parameter="distance",
     levels=(0.5, 1.0, 2.0, 4.0, 8.0),
     neutral=0.0,
+    limits=(0, 100),
     unit="px in the corners",
     paper=LENS,
     channels=(3,),
@@ -155,6 +161,7 @@ def lateral_chromatic_aberration(x: Pixels, value: float, rng: np.random.Generat
     parameter="variance",
     levels=(0.0002, 0.0008, 0.002, 0.004, 0.01),
     neutral=0.0,
+    limits=(0, 1),
     unit="of full scale squared",
     paper=LENS,
     channels=(3,),

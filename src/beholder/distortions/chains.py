@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import reprlib
 import zlib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from beholder.distortions.registry import CARDS, MAX_LEVEL, Distortion, find
+from beholder.distortions.registry import CARDS, MAX_LEVEL, Distortion, find, number, split
 from beholder.errors import ChannelError, InputError, LayoutError, RangeError, SizeError
 
 if TYPE_CHECKING:
@@ -51,19 +53,21 @@ def distort(
     name: a distortion of `list_distortions`, or several, or "one+another", applied in this order.
     level: 0 (untouched) to 5; whole numbers are the published levels, between them is interpolated; one for each name,
     or one for all.
-    value: the distortion's own parameter in place of a level, for example a JPEG quality. psnr: the level is sought
-    at which this PSNR in decibels is reached, as near as the distortion comes.
-    Raises UnknownMetricError, RangeError, LayoutError, ChannelError, SizeError; InputError for contradicting wishes.
+    value: the distortion's own parameter in place of a level, for example a JPEG quality, within the `limits` of its
+    card (that of level 0 leaves the picture untouched). psnr: the level is sought at which this PSNR in decibels is
+    reached, as near as the distortion comes.
+    Raises UnknownDistortionError, RangeError, LayoutError, ChannelError, SizeError; InputError for contradicting wishes
+    and for a picture that a codec refuses.
     """
     pixels = to_pixels(image)
-    cards = [find(n) for n in (name.split("+") if isinstance(name, str) else name)]
+    cards = _named(name)
     if (value is not None or psnr is not None) and (len(cards) != 1 or (value is not None and psnr is not None)):
         raise InputError("value and psnr, one of them, are for a single distortion; pass levels for a chain")
-    seed = _checked_seed(seed)
+    seed = _whole(seed, "seed")
     if psnr is not None:
         return _at_psnr(image, pixels, cards[0], psnr, seed)
     if value is not None:
-        values = [float(value)]
+        values = [cards[0].checked(value)]
     else:
         values = [c.value(v) for c, v in zip(cards, _levels(level, len(cards)), strict=True)]
     touched = False
@@ -77,23 +81,26 @@ def distort(
 
 
 def draw_chain(
-    seed: int, names: Sequence[str] | None = None, *, longest: int = 4, spread: float = 2.5
+    seed: int, names: Sequence[str] | None = None, *, longest: int = 4, spread: float = 2.5, channels: int = 3
 ) -> list[tuple[str, float]]:
     """Draw a random chain of distortions of different groups: names and levels, as `distort` takes them.
 
     seed: the same gives the same chain. names: out of which, default all. longest: the chain has 1 to so many, each
     number as likely (fewer where there are fewer groups). spread: levels are the absolute values of a normal
     distribution of this standard deviation, drawn anew beyond 5, so that mild ones are more frequent; after ARNIQA
-    (Agnolucci et al. 2024, doi:10.1109/WACV57701.2024.00026). Raises UnknownMetricError, RangeError.
+    (Agnolucci et al. 2024, doi:10.1109/WACV57701.2024.00026). channels: of the pictures it is for: 1 leaves out what
+    needs colour. Raises UnknownDistortionError, RangeError, ChannelError; InputError where no distortion is named.
     """
-    if longest < 1 or not spread > 0:
-        raise RangeError(f"expected longest of at least 1 and a spread above 0, got {longest!r} and {spread!r}")
+    longest = _whole(longest, "longest", 1)
+    if not 0 < number(spread, "spread", "a number above 0") < np.inf:
+        raise RangeError(f"spread: expected a number above 0, got {spread:g}")
     groups: dict[str, list[str]] = {}
-    for card in [find(n) for n in names] if names is not None else list_distortions():
-        groups.setdefault(card.group, []).append(card.name)
+    for card in list_distortions() if names is None else _named(names):
+        if channels in card.channels:
+            groups.setdefault(card.group, []).append(card.name)
     if not groups:
-        raise InputError("no distortion is named; pass names, or none for all")
-    rng = generator(_checked_seed(seed), "chain")
+        raise ChannelError(f"none of the distortions named takes pictures with {channels!r} channels; name others")
+    rng = generator(_whole(seed, "seed"), "chain")
     count = min(int(rng.integers(1, longest + 1)), len(groups))
     chain = []
     for group in rng.permutation(sorted(groups))[:count]:
@@ -104,19 +111,32 @@ def draw_chain(
     return chain
 
 
-def _levels(level: float | Sequence[float], count: int) -> list[float]:
-    if isinstance(level, (int, float, np.number)):
-        return [float(level)] * count
-    levels = [float(v) for v in level]
+def _named(name: Any) -> list[Distortion]:
+    """The cards behind one name, several, or several with + between."""
+    if isinstance(name, str):
+        return [find(n) for n in split(name)]
+    if isinstance(name, bytes) or not isinstance(name, Iterable):
+        return [find(name)]  # which says what was expected
+    cards = [find(n) for n in name]
+    if not cards:
+        raise InputError("no distortion is named; pass a name such as 'jpeg', or several")
+    return cards
+
+
+def _levels(level: Any, count: int) -> list[float]:
+    given = level.tolist() if isinstance(level, np.ndarray) else level
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+        given = [given] * count
+    levels = [number(v, "level", f"a number from 0 (untouched) to {MAX_LEVEL}") for v in given]
     if len(levels) != count:
         raise InputError(f"expected one level for each of {count} distortions, got {len(levels)}; pass one for all")
     return levels
 
 
-def _checked_seed(seed: int) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise RangeError(f"seed: expected a whole number from 0 on, got {seed!r}")
-    return int(seed)
+def _whole(value: int, name: str, least: int = 0) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise RangeError(f"{name}: expected a whole number from {least} on, got {reprlib.repr(value)}")
+    return int(value)
 
 
 def generator(seed: int, name: str, position: int = 0) -> np.random.Generator:
@@ -133,6 +153,10 @@ def check(card: Distortion, pixels: NDArray[np.float32]) -> None:
         raise SizeError(
             f"{card.name} needs at least {card.min_size}x{card.min_size} pixels, got {width}x{height}; "
             "pass larger pictures"
+        )
+    if card.max_side is not None and max(height, width) > card.max_side:
+        raise SizeError(
+            f"{card.name} takes at most {card.max_side} pixels a side, got {width}x{height}; pass smaller pictures"
         )
 
 
@@ -172,8 +196,8 @@ def _at_psnr(
     """Bisection over the level, which the PSNR falls with."""
     if card.signed or card.order != "mse":
         raise InputError(f"{card.name} has no order by PSNR; pass a level or a value")
-    if not (np.isfinite(psnr) and psnr > 0):
-        raise RangeError(f"psnr: expected decibels above 0, got {psnr!r}")
+    if not 0 < number(psnr, "psnr", "decibels above 0") < np.inf:
+        raise RangeError(f"psnr: expected decibels above 0, got {psnr:g}")
     check(card, pixels)
     low, high = 0.0, float(MAX_LEVEL)
     best, miss = image.copy(), np.inf

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from beholder.errors import RangeError, UnknownMetricError
+from beholder.errors import RangeError, UnknownDistortionError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,10 +36,11 @@ class Distortion:
     """The card of a distortion: everything that CLI, documentation, training and tests need to know of it.
 
     levels: the value of `parameter`, in `unit`, at levels 1 to 5; neutral: the value at level 0, which leaves a picture
-    untouched; log: values between are interpolated geometrically; whole: they are whole numbers; sets: number of the
-    type in a published data set, by the set's name ("kadid", "tid"); channels: the counts that it takes; signed: the
-    levels run from one sign to the other, so that a higher level is not worse; order: what grows with the level ("mse",
-    the mean squared error, or a word for another measure).
+    untouched; limits: the smallest and the largest value that may be asked for; log: values between are interpolated
+    geometrically; whole: they are whole numbers; sets: number of the type in a published data set, by the set's name
+    ("kadid", "tid"); channels: the counts that it takes; min_size: smallest height and width in pixels; max_side: the
+    largest, where a codec has one; signed: the levels run from one sign to the other, so that a higher level is not
+    worse; order: what grows with the level ("mse", the mean squared error, or a word for another measure).
     """
 
     name: str
@@ -46,6 +48,7 @@ class Distortion:
     parameter: str
     levels: tuple[float, ...]
     neutral: float
+    limits: tuple[float, float]
     unit: str
     paper: str
     summary: str
@@ -56,6 +59,7 @@ class Distortion:
     aliases: tuple[str, ...] = ()
     channels: tuple[int, ...] = (1, 3)
     min_size: int = 1
+    max_side: int | None = None
     signed: bool = False
     order: str = "mse"
 
@@ -64,8 +68,10 @@ class Distortion:
 
         Raises RangeError for other levels.
         """
-        if isinstance(level, bool) or not 0 <= level <= MAX_LEVEL:
-            raise RangeError(f"{self.name}: expected a level from 0 (untouched) to {MAX_LEVEL}, got {level!r}")
+        wanted = f"a level from 0 (untouched) to {MAX_LEVEL}"
+        level = number(level, self.name, wanted)
+        if not 0 <= level <= MAX_LEVEL:
+            raise RangeError(f"{self.name}: expected {wanted}, got {level:g}")
         points = (self.neutral, *self.levels)
         low = min(int(level), MAX_LEVEL - 1)
         first, second, part = points[low], points[low + 1], level - low
@@ -73,6 +79,18 @@ class Distortion:
             return second if part else first
         between = first * (second / first) ** part if self.log else first + part * (second - first)
         return float(round(between)) if self.whole else between
+
+    def checked(self, value: Any) -> float:
+        """A value of the parameter as it was given, if it may have it.
+
+        Raises RangeError for what is no number, lies outside the limits or is not whole where it has to be.
+        """
+        low, high = self.limits
+        wanted = f"{self.parameter}, {'a whole number' if self.whole else 'a number'} from {low:g} to {high:g}"
+        amount = number(value, self.name, wanted)
+        if not low <= amount <= high or (self.whole and amount != round(amount)):
+            raise RangeError(f"{self.name}: expected {wanted}, got {amount:g}; leave value out to pass a level instead")
+        return amount
 
     def __reduce__(self) -> tuple[Callable[[str], Distortion], tuple[str]]:
         return card_of, (self.name,)
@@ -89,6 +107,7 @@ def distortion(
     parameter: str,
     levels: tuple[float, ...],
     neutral: float,
+    limits: tuple[float, float],
     unit: str,
     paper: str,
     log: bool = False,
@@ -97,6 +116,7 @@ def distortion(
     aliases: tuple[str, ...] = (),
     channels: tuple[int, ...] = (1, 3),
     min_size: int = 1,
+    max_side: int | None = None,
     signed: bool = False,
     order: str = "mse",
 ) -> Callable[[Function], Function]:
@@ -111,6 +131,7 @@ def distortion(
             parameter=parameter,
             levels=levels,
             neutral=neutral,
+            limits=limits,
             unit=unit,
             paper=paper,
             summary=summary,
@@ -121,6 +142,7 @@ def distortion(
             aliases=aliases,
             channels=channels,
             min_size=min_size,
+            max_side=max_side,
             signed=signed,
             order=order,
         )
@@ -141,13 +163,32 @@ def card_of(name: str) -> Distortion:
 def find(name: Any) -> Distortion:
     """The card behind a name; any case, hyphens, British spelling and ``kadid01``-like numbers are accepted.
 
-    Raises UnknownMetricError that suggests the nearest name.
+    Raises UnknownDistortionError that suggests the nearest name.
     """
     if not isinstance(name, str):
-        raise UnknownMetricError(f"a distortion is named by a string such as 'jpeg', got {type(name).__name__}")
+        raise UnknownDistortionError(f"a distortion is named by a string such as 'jpeg', got {type(name).__name__}")
     key = name.strip().lower().replace("-", "_").replace(" ", "_").replace("colour", "color")
     if key in _ALIASES:
         return CARDS[_ALIASES[key]]
+    if "+" in key:
+        raise UnknownDistortionError(f"expected a single distortion, got the chain {name!r}; name its parts one by one")
     near = difflib.get_close_matches(key, _ALIASES, n=1, cutoff=0.5)
     hint = f"did you mean {_ALIASES[near[0]]!r}?" if near else f"known distortions: {', '.join(sorted(CARDS))}"
-    raise UnknownMetricError(f"no distortion is called {name!r}; {hint}")
+    raise UnknownDistortionError(f"no distortion is called {name!r}; {hint}")
+
+
+def split(name: str) -> list[str]:
+    """The names in one with + between; raises UnknownDistortionError where there is none beside a +."""
+    parts = name.split("+")
+    if len(parts) > 1 and not all(p.strip() for p in parts):
+        raise UnknownDistortionError(
+            f"{name!r} has no distortion beside a +; write names on both sides, such as gaussian_blur+jpeg"
+        )
+    return parts
+
+
+def number(value: Any, name: str, wanted: str) -> float:
+    """The value as a float; raises RangeError for what is no number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise RangeError(f"{name}: expected {wanted}, got {' '.join(reprlib.repr(value).split())}")
+    return float(value)

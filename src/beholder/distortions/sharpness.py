@@ -22,6 +22,7 @@ RADIUS = 3.0
     parameter="amount",
     levels=(1.0, 2.0, 3.0, 6.0, 12.0),
     neutral=0.0,
+    limits=(0, 100),
     unit="",
     paper=KADID,
     sets={"kadid": 24},

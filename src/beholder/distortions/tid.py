@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from beholder.distortions.colour import shift
-from beholder.distortions.compression import code
+from beholder.distortions.compression import JPEG_SIDE, code
 from beholder.distortions.noise import grain
 from beholder.distortions.planes import gaussian, luma
 from beholder.distortions.registry import PSNR_LEVELS, TID, distortion
@@ -37,6 +37,7 @@ def _scaled(noise: Pixels, variance: float) -> Pixels:
     parameter="variance",
     levels=VARIANCES,
     neutral=0.0,
+    limits=(0, 1),
     unit=UNIT,
     paper=TID,
     sets={"tid": 3},
@@ -52,6 +53,7 @@ def spatially_correlated_noise(x: Pixels, value: float, rng: np.random.Generator
     parameter="variance",
     levels=VARIANCES,
     neutral=0.0,
+    limits=(0, 1),
     unit=UNIT,
     paper=TID,
     sets={"tid": 4},
@@ -71,6 +73,7 @@ def masked_noise(x: Pixels, value: float, rng: np.random.Generator) -> Pixels:
     parameter="variance",
     levels=VARIANCES,
     neutral=0.0,
+    limits=(0, 1),
     unit=UNIT,
     paper=TID,
     sets={"tid": 5},
@@ -89,6 +92,7 @@ def high_frequency_noise(x: Pixels, value: float, rng: np.random.Generator) -> P
     parameter="variance",
     levels=VARIANCES,
     neutral=0.0,
+    limits=(0, 1),
     unit=UNIT,
     paper=TID,
     sets={"tid": 15},
@@ -111,6 +115,7 @@ def block_distortion(x: Pixels, value: float, rng: np.random.Generator) -> Pixel
     parameter="threshold",
     levels=(0.05, 0.1, 0.2, 0.4, 1.0),
     neutral=0.0,
+    limits=(0, 8),
     unit="of full scale",
     paper=TID,
     sets={"tid": 20},
@@ -143,10 +148,12 @@ def _blocks(x: Pixels) -> Pixels:
     parameter="variance",
     levels=VARIANCES,
     neutral=0.0,
+    limits=(0, 1),
     unit=UNIT,
     paper=TID,
     sets={"tid": 21},
     aliases=("lossy_compression_of_noisy_images",),
+    max_side=JPEG_SIDE,
 )
 def noisy_compression(x: Pixels, value: float, rng: np.random.Generator) -> Pixels:
     """White noise, and JPEG of the noisy picture at a quality that falls with the noise."""
@@ -161,6 +168,7 @@ def noisy_compression(x: Pixels, value: float, rng: np.random.Generator) -> Pixe
     parameter="distance",
     levels=(0.5, 1.0, 2.0, 4.0, 8.0),
     neutral=0.0,
+    limits=(0, 100),
     unit="px",
     paper=TID,
     sets={"tid": 23},
@@ -182,6 +190,7 @@ def chromatic_aberration(x: Pixels, value: float, rng: np.random.Generator) -> P
     parameter="lost",
     levels=(0.2, 0.4, 0.6, 0.8, 0.92),
     neutral=0.0,
+    limits=(0, 0.95),
     unit="share of pixels",
     paper=TID,
     sets={"tid": 24},

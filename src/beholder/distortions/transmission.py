@@ -23,6 +23,7 @@ GRID = 4
     parameter="depth",
     levels=(0.05, 0.1, 0.2, 0.4, 0.7),
     neutral=0.0,
+    limits=(0, 1),
     unit="",
     paper=OURS,
     aliases=("screen_door",),
@@ -40,6 +41,7 @@ def pixel_grid(x: Pixels, value: float, rng: np.random.Generator) -> Pixels:
     parameter="depth",
     levels=(0.05, 0.1, 0.2, 0.35, 0.6),
     neutral=0.0,
+    limits=(0, 1),
     unit="",
     paper=OURS,
 )
@@ -65,6 +67,7 @@ def moire(x: Pixels, value: float, rng: np.random.Generator) -> Pixels:
     parameter="lost",
     levels=(0.005, 0.02, 0.05, 0.1, 0.2),
     neutral=0.0,
+    limits=(0, 1),
     unit="share of blocks",
     paper=OURS,
 )
@@ -84,6 +87,7 @@ def lost_blocks(x: Pixels, value: float, rng: np.random.Generator) -> Pixels:
     parameter="lost",
     levels=(0.03, 0.08, 0.15, 0.3, 0.5),
     neutral=0.0,
+    limits=(0, 1),
     unit="share of slices",
     paper=OURS,
 )

@@ -15,6 +15,7 @@ import numpy as np
 from beholder import strips
 from beholder.kernels import machine
 from beholder.kernels.machine import place
+from beholder.kernels.pixel import ONE
 
 __all__ = ["Similarity", "boxes", "moments", "slopes", "small_moments", "spread"]
 
@@ -46,7 +47,8 @@ def _run(
     size = max(8, min(64, PART * count // max(1, shape[0] * shape[1])))
 
     def part(strip: strips.Strip) -> list[float]:
-        room, out = np.zeros(line, np.float32), (ctypes.c_double * 3)()
+        room, out = np.zeros(line + 16, np.float32), (ctypes.c_double * 4)()
+        room = room[-room.ctypes.data % 64 // 4 :]  # from a cache line on
         run(
             place(x), place(y), *shape, mode, step, place(values),
             place(room), place(maps), ctypes.addressof(out), strip.first, strip.last,
@@ -85,18 +87,22 @@ def moments(x: Array, y: Array, how: Similarity, threads: int) -> Moments:
     return _merge(_run("moments", x, y, x.shape, 0, 1, list(how), 7 * (x.shape[1] + 16), None, x.shape[0], threads))
 
 
-def small_moments(x: Array, y: Array, how: Similarity, weights: tuple[float, ...], threads: int) -> Moments:
-    """The same of pictures (C, H, W) that are summed over 2 x 2 pixels first, and over channels with weights."""
+def small_moments(x: Array, y: Array, how: Similarity, weights: tuple[float, ...], threads: int) -> Moments | None:
+    """The same of pictures (C, H, W) that are summed over 2 x 2 pixels first, and over channels with weights.
+
+    None where a value is outside of [0, 1].
+    """
     channels, rows, columns = x.shape
-    marks, room = [*how, *weights, 0, 0][:5], 8 * ((columns + 1) // 2 + 16) + columns
+    marks, room = [*how, *weights, 0, 0][:5], 14 * ((columns + 1) // 2 + 31) + columns
     count = (rows + 1) // 2
-    return _merge(_run("small_moments", x, y, (rows, columns), channels, 1, marks, room, None, count, threads))
+    parts = _run("small_moments", x, y, (rows, columns), channels, 1, marks, room, None, count, threads)
+    return _merge(parts) if max(part[3] for part in parts) <= ONE else None
 
 
 def _merge(parts: list[list[float]]) -> Moments:
-    number = math.fsum(n for n, _, _ in parts)
-    mean = math.fsum(n * m for n, m, _ in parts) / number
-    return Moments(number, mean, math.fsum(s + n * (m - mean) ** 2 for n, m, s in parts))
+    number = math.fsum(n for n, *_ in parts)
+    mean = math.fsum(n * m for n, m, *_ in parts) / number
+    return Moments(number, mean, math.fsum(s + n * (m - mean) ** 2 for n, m, s, _ in parts))
 
 
 def slopes(

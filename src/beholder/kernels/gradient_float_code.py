@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from beholder.kernels.code import FLOATS, F, _moments, carray, exact, inline, loose, matrix, signature, wide
+from beholder.kernels.pixel_code import _limit
 from beholder.kernels.similarity_code import _bordered
 
 __all__ = ["KERNELS"]
@@ -163,18 +164,47 @@ def _pair_sums(a: Array, b: Array, weight: Any, fresh: bool, target: Array, coun
             target[j] += weight * ((a[2 * j] + a[2 * j + 1]) + (b[2 * j] + b[2 * j + 1]))
 
 
+@exact
+def _parts(z: Array, change: Array, total: Array) -> None:
+    """Differences and sums across three values: what gradients are made of, row by row."""
+    wide()
+    for j in range(change.size):
+        change[j] = z[j] - z[j + 2]
+        total[j] = z[j] + z[j + 1] + z[j + 2]
+
+
 @inline
-def _small(p: Array, rows: int, mode: int, row: int, w: Array, zeros: Array, target: Array) -> None:
-    """A row of weighted sums over 2 x 2 pixels of `mode` planes, between two zeros; zeros outside the picture."""
-    columns, inner = p.shape[1], target[1:]
-    target[:] = ZERO
-    if row >= 0 and 2 * row < rows:
+def _small(
+    p: Array, rows: int, mode: int, row: int, w: Array, zeros: Array, z: Array, change: Array, total: Array
+) -> None:
+    """Parts of a row of weighted sums over 2 x 2 pixels of `mode` planes; zeros outside the picture. z: a row, zero."""
+    columns, inner = p.shape[1], z[1:]
+    if row < 0 or 2 * row >= rows:
+        change[:] = ZERO
+        total[:] = ZERO
+    else:
         for c in range(mode):
             a = p[c * rows + 2 * row]
             b = p[c * rows + 2 * row + 1] if 2 * row + 1 < rows else zeros
             _pair_sums(a, b, w[c], c == 0, inner, columns // 2)
             if columns % 2 == 1:
-                inner[columns // 2] += w[c] * (a[columns - 1] + b[columns - 1])
+                last = w[c] * (a[columns - 1] + b[columns - 1])
+                inner[columns // 2] = last if c == 0 else inner[columns // 2] + last
+        _parts(z, change, total)
+
+
+@exact
+def _missing_of_parts(
+    da: Array, db: Array, dc: Array, ta: Array, tc: Array, ea: Array, eb: Array, ec: Array, ua: Array, uc: Array,
+    c: Any, mask: Any, row: Array,
+) -> None:  # fmt: skip
+    """As `_missing`, of the parts of three rows."""
+    wide()
+    for j in range(row.size):
+        g, h, s, t = da[j] + db[j] + dc[j], ta[j] - tc[j], ea[j] + eb[j] + ec[j], ua[j] - uc[j]
+        p, q = g * g + h * h, s * s + t * t
+        both, change = np.sqrt(p * q), p - q
+        row[j] = change * change / ((p + q + TWO * both + TINY) * (p + q - mask * both + c))
 
 
 def _small_moments(
@@ -183,31 +213,36 @@ def _small_moments(
 ) -> None:  # fmt: skip
     """As `_moments_of`, of pictures of `mode` planes that are summed over 2 x 2 pixels first; weights behind the marks.
 
-    line: 9 rows, zero.
+    line: 14 rows and `columns` more, zero; out: and the largest bit pattern of both pictures' values.
     """
     wide()
     p, q, count = matrix(x, mode * rows, columns), matrix(y, mode * rows, columns), (columns + 1) // 2
-    pitch = count + 16
-    floats, zeros = matrix(line, 7, pitch), carray(line, 7 * pitch + columns)[7 * pitch :]
-    m, w, row, n = carray(marks, 2), carray(marks, 5)[2:], floats[6, :count], count + 2
-    xa, xb, xc, ya, yb, yc = floats[0, :n], floats[1, :n], floats[2, :n], floats[3, :n], floats[4, :n], floats[5, :n]
-    _small(p, rows, mode, first - 1, w, zeros, xb)
-    _small(p, rows, mode, first, w, zeros, xc)
-    _small(q, rows, mode, first - 1, w, zeros, yb)
-    _small(q, rows, mode, first, w, zeros, yc)
+    pitch = (count + 31) // 16 * 16
+    f, zeros = matrix(line, 14, pitch), carray(line, 14 * pitch + columns)[14 * pitch :]
+    m, w, row, z = carray(marks, 2), carray(marks, 5)[2:], f[12, :count], f[13, : count + 2]
+    a, b, largest = p.view(np.uint32), q.view(np.uint32), np.uint32(0)
+    da, db, dc, ta, tb, tc = f[0, :count], f[1, :count], f[2, :count], f[3, :count], f[4, :count], f[5, :count]
+    ea, eb, ec, ua, ub, uc = f[6, :count], f[7, :count], f[8, :count], f[9, :count], f[10, :count], f[11, :count]
+    _small(p, rows, mode, first - 1, w, zeros, z, db, tb)
+    _small(p, rows, mode, first, w, zeros, z, dc, tc)
+    _small(q, rows, mode, first - 1, w, zeros, z, eb, ub)
+    _small(q, rows, mode, first, w, zeros, z, ec, uc)
     number, mean, spread = 0.0, 0.0, 0.0
     for r in range(first, last):
-        xa, xb, xc = xb, xc, xa
-        ya, yb, yc = yb, yc, ya
-        _small(p, rows, mode, r + 1, w, zeros, xc)
-        _small(q, rows, mode, r + 1, w, zeros, yc)
-        _missing(xa, xb, xc, ya, yb, yc, m[0], m[1], row)
+        da, db, dc, ta, tb, tc = db, dc, da, tb, tc, ta
+        ea, eb, ec, ua, ub, uc = eb, ec, ea, ub, uc, ua
+        _small(p, rows, mode, r + 1, w, zeros, z, dc, tc)
+        _small(q, rows, mode, r + 1, w, zeros, z, ec, uc)
+        for c in range(mode):
+            for k in range(c * rows + 2 * r, c * rows + min(2 * r + 2, rows)):
+                largest = _limit(b[k], _limit(a[k], largest))
+        _missing_of_parts(da, db, dc, ta, tc, ea, eb, ec, ua, uc, m[0], m[1], row)
         part, squares = _moments(row)
         offset = part - mean
         number += count
         mean += offset * count / number
         spread += squares + offset * offset * count * (number - count) / number
-    out[0], out[1], out[2] = number, mean, spread
+    out[0], out[1], out[2], out[3] = number, mean, spread, float(largest)
 
 
 def _moments_of(

@@ -22,6 +22,7 @@ from typing import Any
 import llvmlite  # type: ignore[import-untyped,unused-ignore]
 from llvmlite import binding  # type: ignore[import-untyped,unused-ignore]
 
+from beholder.progress import announce
 from beholder.version import __version__
 
 llvm: Any = binding
@@ -67,6 +68,8 @@ def _load(name: str) -> Kernel:
     path = _stored(name)
     code = _read(path)
     if code is None:
+        if not compiled:
+            announce("compiling kernels for this processor, which takes some seconds the first time")
         compiled.append(name)
         try:
             code = _reduce(name)

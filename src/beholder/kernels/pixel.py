@@ -43,30 +43,38 @@ def _planes(x: Array, weights: tuple[float, ...], crop: int) -> Iterator[tuple[t
 def _each(
     name: str, x: Array, y: Array, weights: tuple[float, ...], crop: int, threads: int, result: Array | None = None,
     times: float = 1.0,
-) -> float:  # fmt: skip
-    """The sum of what a kernel finds over all planes; result: what it fills."""
+) -> float | None:  # fmt: skip
+    """The sum of what a kernel finds over all planes, None for values outside of [0, 1]; result: what it fills."""
     marks = np.array([*[*weights, 0, 0][:3], times], np.float32)
     run, columns, total = machine.kernel(name), x.shape[2], []
     for chosen, rows, left in _planes(x, weights, crop):
         one, other, at = place(x[chosen]), place(y[chosen]), None if result is None else place(result[chosen])
 
-        def part(span: tuple[int, int], one: Any = one, other: Any = other, at: Any = at, rows: int = rows) -> float:
-            out = ctypes.c_double()
+        def part(
+            span: tuple[int, int], one: Any = one, other: Any = other, at: Any = at, rows: int = rows
+        ) -> tuple[float, float]:
+            out = (ctypes.c_double * 2)()
             run(one, other, rows, columns, len(weights), crop, place(marks), None, at, ctypes.addressof(out), *span)
-            return out.value
+            return out[0], out[1]
 
         total += strips.run(part, _parts(rows - left, columns, left), threads)
-    return math.fsum(total)
+    return math.fsum(found for found, _ in total) if max(largest for _, largest in total) <= ONE else None
 
 
-def squared_difference(image: Array, reference: Array, weights: tuple[float, ...], crop: int, threads: int) -> float:
+def squared_difference(
+    image: Array, reference: Array, weights: tuple[float, ...], crop: int, threads: int
+) -> float | None:
     """Mean squared difference of all values, or of weighted sums of three channels where there are three weights.
 
-    weights: one, which all values are times, or three; crop: border pixels left out.
+    weights: one, which all values are times, or three; crop: border pixels left out. None where a value is outside of
+    [0, 1].
     """
+    if crop and not (within_unit(image, threads) and within_unit(reference, threads)):
+        return None
     channels, rows, columns = image.shape
     count = (rows - 2 * crop) * (columns - 2 * crop) * (1 if len(weights) == 3 else channels)
-    return _each("pixel.squares", image, reference, weights, crop, threads) / int(count)
+    total = _each("pixel.squares", image, reference, weights, crop, threads)
+    return None if total is None else total / int(count)
 
 
 def square_slope(
@@ -78,9 +86,10 @@ def square_slope(
     _each("pixel.slopes", image, reference, weights, crop, threads, result, times)
 
 
-def absolute_difference(image: Array, reference: Array, threads: int) -> float:
-    """Mean absolute difference of all values."""
-    return _each("pixel.absolute", image, reference, (1.0,), 0, threads) / int(image.size)
+def absolute_difference(image: Array, reference: Array, threads: int) -> float | None:
+    """Mean absolute difference of all values; None where one is outside of [0, 1]."""
+    total = _each("pixel.absolute", image, reference, (1.0,), 0, threads)
+    return None if total is None else total / int(image.size)
 
 
 def absolute_slope(image: Array, reference: Array, times: float, result: Array, threads: int) -> None:
@@ -89,7 +98,7 @@ def absolute_slope(image: Array, reference: Array, times: float, result: Array, 
 
 
 def within_unit(array: Array, threads: int) -> bool:
-    """Whether all float32 values of a C-contiguous array surely lie in [0, 1]; false for a negative zero, too."""
+    """Whether all float32 values of a C-contiguous array lie in [0, 1]; NaN does not."""
     values = array.reshape(-1)
     run, start = machine.kernel("pixel.largest"), place(array)
 

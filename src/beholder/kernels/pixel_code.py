@@ -14,6 +14,17 @@ __all__ = ["KERNELS"]
 Array = Any
 Pointer = Any
 ZERO = F(0)
+NEGATIVE_ZERO = np.uint32(0x80000000)
+
+
+@exact
+def _limit(bits: Array, limit: Any) -> Any:
+    """The largest bit pattern of float32 values, or `limit`: those of [0, 1] come first, then all others, also NaN."""
+    wide()
+    largest = limit
+    for j in range(bits.size):
+        largest = max(largest, bits[j] if bits[j] != NEGATIVE_ZERO else np.uint32(0))
+    return largest
 
 
 @exact
@@ -42,11 +53,14 @@ def _squares(
 ) -> None:  # fmt: skip
     """Sum of squared weighted differences of rows. mode: planes that are mixed, 1 or 3; step: columns left out.
 
-    rows: of one plane; marks: the planes' weights.
+    rows: of one plane; marks: the planes' weights; out: the sum, and the largest bit pattern of both pictures' rows.
     """
     p, q, w = matrix(x, mode * rows, columns), matrix(y, mode * rows, columns), carray(marks, 3)
-    total, end = 0.0, columns - step
+    a, b = p.view(np.uint32), q.view(np.uint32)
+    total, end, largest = 0.0, columns - step, np.uint32(0)
     for r in range(first, last):
+        for c in range(mode):
+            largest = _limit(b[r + c * rows], _limit(a[r + c * rows], largest))
         if mode == 1:
             total += _squares1(p[r, step:end], q[r, step:end], w[0])
         else:
@@ -55,7 +69,7 @@ def _squares(
                 p[r, step:end], q[r, step:end], p[s, step:end], q[s, step:end], p[t, step:end], q[t, step:end],
                 w[0], w[1], w[2],
             )  # fmt: skip
-    out[0] = total
+    out[0], out[1] = total, float(largest)
 
 
 @exact
@@ -71,12 +85,14 @@ def _absolute(
     x: Pointer, y: Pointer, rows: int, columns: int, mode: int, step: int, marks: Pointer, line: Pointer, maps: Pointer,
     out: Pointer, first: int, last: int,
 ) -> None:  # fmt: skip
-    """Sum of absolute differences of rows."""
+    """Sum of absolute differences of rows, and the largest bit pattern."""
     p, q = matrix(x, rows, columns), matrix(y, rows, columns)
-    total = 0.0
+    a, b = p.view(np.uint32), q.view(np.uint32)
+    total, largest = 0.0, np.uint32(0)
     for r in range(first, last):
+        largest = _limit(b[r], _limit(a[r], largest))
         total += _distance(p[r], q[r])
-    out[0] = total
+    out[0], out[1] = total, float(largest)
 
 
 @exact
@@ -144,12 +160,8 @@ def _largest(
     x: Pointer, y: Pointer, rows: int, columns: int, mode: int, step: int, marks: Pointer, line: Pointer, maps: Pointer,
     out: Pointer, first: int, last: int,
 ) -> None:  # fmt: skip
-    """The largest bit pattern of float32 values, as whole numbers: those of [0, 1] come first, then all the others."""
-    wide()
-    values, largest = carray(x, rows * columns)[first:last], np.uint32(0)
-    for j in range(values.size):
-        largest = max(largest, values[j])
-    out[0] = float(largest)
+    """The largest bit pattern of float32 values."""
+    out[0] = float(_limit(carray(x, rows * columns)[first:last], np.uint32(0)))
 
 
 WORDS = types.CPointer(types.uint32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,20 @@ def _comparer(kind: str, network: str, weights: Any, like: Any) -> Any:
     return Lpips(network, path, like) if kind == "lpips" else Dists(path, like)
 
 
+def _prepare(kind: str, *, network: str = "vgg16", weights: Any = None) -> None:
+    """Load the network as NumPy pictures will find it; ModelError for a file that does not hold it."""
+    if weights is not None:
+        _comparer(kind, network, weights, _like())
+
+
+def _like() -> Any:
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtraError('networks by their weights need PyTorch: pip install "beholder[train]"') from error
+    return torch.empty(0, dtype=torch.float32)
+
+
 def _compare(kind: str, image: Array, reference: Array, network: str, weights: Any) -> Array:
     if not is_torch(image):
         found = [_by_tiles(kind, x, y, 1.0, network, weights) for x, y in zip(image, reference, strict=True)]
@@ -39,11 +54,10 @@ def _compare(kind: str, image: Array, reference: Array, network: str, weights: A
 
 def _by_tiles(kind: str, x: Any, y: Any, scale: float, network: str, weights: Any) -> float:
     """The distance of two pictures (C, H, W) in [0, scale], in single precision and without gradients."""
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingExtraError(f'{kind} needs PyTorch: pip install "beholder[train]"') from error
-    comparer = _comparer(kind, network, weights, torch.empty(0, dtype=torch.float32))
+    like = _like()
+    import torch
+
+    comparer = _comparer(kind, network, weights, like)
     with torch.no_grad():
         height, width = x.shape[1:]
         for rows, columns, box in _tiles(height, width, TILES[network]):
@@ -100,6 +114,8 @@ def _planes(picture: Any) -> Any:
     "doi:10.1109/CVPR.2018.00068",
     presets={"vgg": {"network": "vgg16"}, "squeeze": {"network": "squeezenet1_1"}},
     backbones={"": "alexnet", "vgg": "vgg16", "squeeze": "squeezenet1_1"},
+    file_setting="weights",
+    prepare=functools.partial(_prepare, "lpips"),
     verified=("", "vgg", "squeeze"),
     tolerance=1e-5,
     kernel=lpips_kernel,
@@ -124,6 +140,8 @@ def lpips(image: Array, reference: Array, *, network: str = "alexnet", weights: 
     paper="Ding et al. 2020, Image Quality Assessment: Unifying Structure and Texture Similarity, "
     "doi:10.1109/TPAMI.2020.3045810",
     backbones={"": "vgg16"},
+    file_setting="weights",
+    prepare=functools.partial(_prepare, "dists"),
     verified=("",),
     tolerance=1e-5,
     kernel=dists_kernel,

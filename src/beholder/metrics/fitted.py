@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,15 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from beholder.errors import ModelError
+from beholder.errors import ModelError, OutputError
 from beholder.models.files import FORMAT, KEY, read_header
 from beholder.version import __version__
 
+PARTS: Mapping[str, tuple[Mapping[str, tuple[int, ...]], tuple[str, ...]]] = {
+    "niqe": ({"mean": (36,), "covariance": (36, 36)}, ("block",)),
+    "brisque": ({"low": (36,), "high": (36,), "vectors": (-1, 36), "coefficients": (-1,)}, ("gamma", "rho")),
+    "ilniqe": ({"centre": (468,), "vectors": (468, -1), "mean": (-1,)}, ()),
+}
+"""What a file holds by the metric that its header names: arrays with their shapes (-1 for any length), and facts."""
 KINDS = {"F32": "<f4", "F64": "<f8"}
 """Element types of a parameter file, in the words of safetensors and of NumPy."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Parameters:
     """What a metric learnt: arrays by name, and a header that says from what, and how.
 
@@ -34,8 +41,18 @@ class Parameters:
     def __getitem__(self, name: str) -> np.ndarray[Any, Any]:
         return self.arrays[name]
 
+    @functools.cached_property
+    def digest(self) -> str:
+        """The SHA-256 of the arrays, in hexadecimal."""
+        found = hashlib.sha256()
+        for name in sorted(self.arrays):
+            found.update(name.encode() + np.ascontiguousarray(self.arrays[name], "<f8").tobytes())
+        return found.hexdigest()
+
     def save(self, path: str | Path) -> None:
-        """Write a safetensors file, which `model=` of the metric takes; OSError where it cannot be written."""
+        """Write a safetensors file, which `model=` of the metric takes; OutputError where it cannot be written."""
+        if Path(path).suffix.lower() != ".safetensors":
+            raise OutputError(f"a fitted model is a safetensors file, got the name {str(path)!r}; end it in .safetensors")
         table: dict[str, Any] = {
             "__metadata__": {KEY: json.dumps({**self.header, "format": FORMAT, "version": __version__}, sort_keys=True)}
         }
@@ -49,7 +66,10 @@ class Parameters:
             place += len(data)
         head = json.dumps(table, sort_keys=True).encode()
         head += b" " * (-len(head) % 8)
-        Path(path).write_bytes(len(head).to_bytes(8, "little") + head + b"".join(parts))
+        try:
+            Path(path).write_bytes(len(head).to_bytes(8, "little") + head + b"".join(parts))
+        except OSError as error:
+            raise OutputError(f"cannot write {str(path)!r}: {error.strerror}; choose another place") from error
 
 
 def load_parameters(path: str | Path, metric: str) -> Parameters:
@@ -70,11 +90,25 @@ def load_parameters(path: str | Path, metric: str) -> Parameters:
             first, last = (8 + size + offset for offset in entry["data_offsets"])
             values = np.frombuffer(content[first:last], KINDS[entry["dtype"]])
             arrays[name] = values.reshape(entry["shape"]).astype(np.float64)
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path} is damaged ({error}); get the file anew") from error
     if not all(np.isfinite(a).all() for a in arrays.values()):
         raise ModelError(f"{path} holds values that are not finite; fit the model anew")
-    return Parameters(header, arrays)
+    found = Parameters(header, arrays)
+    _check_parts(found, metric, str(path))
+    return found
+
+
+def _check_parts(found: Parameters, metric: str, source: str) -> None:
+    """Raise ModelError where something is missing or of another shape."""
+    arrays, facts = PARTS.get(metric, ({}, ()))
+    wrong = [name for name in facts if name not in found.header]
+    for name, shape in arrays.items():
+        have = found.arrays[name].shape if name in found.arrays else ()
+        if len(have) != len(shape) or any(n not in (-1, m) for n, m in zip(shape, have, strict=True)):
+            wrong.append(name)
+    if wrong:
+        raise ModelError(f"{source} is no model for {metric}: {wrong[0]} is missing or of another shape; fit one anew")
 
 
 def _shipped(name: str) -> Path:
@@ -111,8 +145,17 @@ def read_mat(path: str, metric: str) -> Parameters:
 
 @functools.lru_cache(maxsize=32)
 def _kept(path: str, _changed: int, metric: str) -> Parameters:
-    mat = path.endswith(".mat") and metric in ("niqe", "ilniqe")
-    return read_mat(path, metric) if mat else load_parameters(path, metric)
+    if not (path.endswith(".mat") and metric in ("niqe", "ilniqe")):
+        return load_parameters(path, metric)
+    found = read_mat(path, metric)
+    _check_parts(found, metric, path)
+    return found
+
+
+def prepare_model(metric: str, *, model: Any = None, **_: Any) -> None:
+    """Load what a metric's `model=` names, so that a file that does not fit is told before the first picture."""
+    if model is not None:
+        parameters_of(model, metric)
 
 
 def parameters_of(model: Any, metric: str) -> Parameters:
@@ -133,5 +176,5 @@ def parameters_of(model: Any, metric: str) -> Parameters:
     try:
         changed = Path(model).stat().st_mtime_ns
     except OSError as error:
-        raise ModelError(f"{metric}: the model file {model} cannot be read: {error}") from error
+        raise ModelError(f"{metric}: the model file {model} cannot be read: {error.strerror}; check the path") from error
     return _kept(str(model), changed, metric)

@@ -59,14 +59,17 @@ def _gmsd_tensor(
     image: Any, reference: Any, gradients: Any, *, threads: int, colour: str = "luma", c: float = 170 / 255**2
 ) -> float | None:
     from beholder.kernels import gradient_float as fast
+    from beholder.kernels.pixel import within_unit
 
     if colour not in _TENSOR_LUMA:
         return None
     weights = _TENSOR_LUMA[colour] if len(image) == 3 else (1.0,)
     how = fast.Similarity(144 * c, 0.0)
     if all(g is None for g in gradients):
-        number, _, spread = fast.small_moments(image, reference, how, weights, threads)
-        return math.sqrt(spread / (number - 1))
+        found = fast.small_moments(image, reference, how, weights, threads)
+        return None if found is None else math.sqrt(found.spread / (found.number - 1))
+    if not (within_unit(image, threads) and within_unit(reference, threads)):
+        return None
     x, y = pair = [fast.boxes(a, 2, 0, weights, True, threads) for a in (image, reference)]
     number, mean, spread = fast.moments(x, y, how, threads)
     value = math.sqrt(spread / (number - 1))
@@ -91,6 +94,7 @@ def _gmsd_tensor(
     verified=("", "matlab"),
     kernel=_gmsd_kernel,
     tensor_kernel=_gmsd_tensor,
+    guards=True,
 )
 def gmsd(
     image: Array,

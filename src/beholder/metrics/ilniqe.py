@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from beholder.arrays import Array, correlate, gaussian_window, namespace, pad_zeros, positive_root
-from beholder.metrics.fitted import Parameters, parameters_of
+from beholder.metrics.fitted import Parameters, parameters_of, prepare_model
 from beholder.metrics.natural import local_moments, regions
 from beholder.metrics.registry import metric
 from beholder.resizing import resize
@@ -218,6 +218,8 @@ def _ilniqe_kernel(image: Any, *, model: Any = "bsds", planar: bool = False, **_
     "doi:10.1109/TIP.2015.2426416",
     unverified="the authors' model file is free for research only, and our own fit gives other values",
     differentiable=False,
+    file_setting="model",
+    prepare=functools.partial(prepare_model, "ilniqe"),
     kernel=_ilniqe_kernel,
     planar_kernel=functools.partial(_ilniqe_kernel, planar=True),
 )

@@ -52,11 +52,13 @@ class Measure:
             from beholder.models.runtime import weights_hash
 
             return weights_hash(self.card.model)
-        if self.settings.get("weights") is not None:
+        given = self.settings.get(self.card.file_setting)
+        shipped = isinstance(given, str) and given.isidentifier() and not self.card.backbones
+        if not shipped and isinstance(given, (str, os.PathLike)):
             from beholder.models.backbones import weights_digest
 
-            return weights_digest(self.settings["weights"])[:12]
-        return ""
+            return weights_digest(given)[:12]
+        return str(getattr(given, "digest", "")[:12])
 
     @property
     def range(self) -> tuple[float, float]:
@@ -92,15 +94,17 @@ class Measure:
         settings = dict(self.settings)
         if "levels" in _keywords(self.card):
             settings["levels"] = _levels(image, data_range)
-        pictures = [to_unit(a, data_range, self.card.name, threads) for a in (image, reference) if a is not None]
         definition = functools.partial(self.card.function, **settings)
+        if data_range is None and self.card.guards:
+            values = self._by_tensor_kernel(definition, image, reference, threads)
+            if values is not None:
+                return values
+        pictures = [to_unit(a, data_range, self.card.name, threads) for a in (image, reference) if a is not None]
         if len(pictures) == 2:
             x, y = pictures = _same_precision(*pictures)
-            if self.card.tensor_kernel is not None and settings.get("levels") is None:
-                kernel, any_order = self.card.tensor_kernel, self.card.any_order
-                found = by_kernel(kernel, definition, x, y, threads, any_order=any_order, **self.settings)
-                if found is not None:
-                    return found
+            values = self._by_tensor_kernel(definition, x, y, threads)
+            if values is not None:
+                return values
         return definition(*pictures)
 
     def scores(self, image: Array, reference: Array | None = None, *, threads: int | None = None) -> list[Score]:
@@ -109,7 +113,8 @@ class Measure:
         name, preset = self.card.name, self.preset
         if self.card.assess is None:
             values = self(image, reference, threads=threads)
-            return [Score(name, float(v), preset, weights=self.weights, **fixed) for v in values]
+            fixed.update(weights=self.weights, flags=self._doubts())
+            return [Score(name, float(v), preset, **fixed) for v in values]
         self.check(image, reference)
         full_scale = FULL_SCALE.get(dtype_name(image), 1)
         if full_scale == 1:  # integers are converted by parts, to save memory
@@ -160,6 +165,29 @@ class Measure:
 
             check_weights(self.settings.get("weights"), backbone, self.name)
 
+    def having(self, **settings: Any) -> Measure:
+        """The same with further settings, which go before those that it has."""
+        name = f"{self.card.name}:{self.preset}" if self.preset else self.card.name
+        return Measure(name, **{**self._given, **settings})
+
+    def prepare(self) -> None:
+        """Look at the files that the settings name once, before pictures come.
+
+        Raises InputError for one that is wanted and not given, ModelError for one that does not fit.
+        """
+        self.check_weights()
+        if self.card.prepare is not None:
+            self.card.prepare(**self.settings)
+
+    def _doubts(self) -> tuple[str, ...]:
+        """The flag of weights that are not the published file's."""
+        backbone = self.card.backbones.get(self.preset)
+        if backbone is None:
+            return ()
+        from beholder.models.backbones import is_published
+
+        return () if is_published(self.weights, backbone) else ("unknown_weights",)
+
     def _by_kernel(self, image: Array, reference: Array | None, threads: int) -> Array | None:
         """The values by the fused kernel, None where there is none for these settings or this kind of array."""
         given = [a if a is None else _bytes_of(a) for a in (image, reference)]
@@ -178,6 +206,15 @@ class Measure:
                 return None
             values[i] = value
         return values if isinstance(image, np.ndarray) else namespace(image).asarray(values)
+
+    def _by_tensor_kernel(
+        self, definition: functools.partial[Array], image: Array, reference: Array, threads: int | None
+    ) -> Array | None:
+        """The values by the kernel for float32 tensors, None where there is none or it cannot serve."""
+        kernel = self.card.tensor_kernel
+        if kernel is None or definition.keywords.get("levels") is not None:
+            return None
+        return by_kernel(kernel, definition, image, reference, threads, any_order=self.card.any_order, **self.settings)
 
 
 def _levels(array: Array, data_range: float | None) -> float | None:

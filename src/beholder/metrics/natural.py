@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
 from beholder.arrays import LUMA_STUDIO, Array, namespace, positive_root, to_luma, weighted
 from beholder.errors import SizeError
-from beholder.metrics.fitted import Parameters, parameters_of
+from beholder.metrics.fitted import Parameters, parameters_of, prepare_model
 from beholder.metrics.registry import metric
 from beholder.resizing import resize
 from beholder.statistics import FLAT, Moments, double, fit_asymmetric, fit_gaussian, like, moments, normalise
@@ -146,6 +147,8 @@ def _niqe_kernel(
         "basicsr": {"colour": "studio", "model": "live"},
     },
     verified=("", "live", "basicsr"),
+    file_setting="model",
+    prepare=functools.partial(prepare_model, "niqe"),
     kernel=_niqe_kernel,
 )
 def niqe(
@@ -215,6 +218,8 @@ def picture_moments(grey: Array) -> list[list[Moments]]:
     "doi:10.1109/TIP.2012.2214050",
     presets={"live": {"colour": "matlab", "model": "live"}},
     verified=("", "live"),
+    file_setting="model",
+    prepare=functools.partial(prepare_model, "brisque"),
     kernel=_brisque_kernel,
 )
 def brisque(

@@ -98,6 +98,8 @@ def _square_tensors(
     weights = mixed if len(pair[0]) == 3 and mixed else (sum(LUMA_STUDIO) if colour == "studio" else 1.0,)
     channels, height, width = pair[0].shape
     error = pixel.squared_difference(*pair, weights, crop, threads)
+    if error is None:
+        return None
     count = (height - 2 * crop) * (width - 2 * crop) * (1 if mixed else channels)
     for (x, y), gradient in zip((pair, pair[::-1]), gradients, strict=True):
         if gradient is not None:
@@ -118,13 +120,16 @@ def _rmse_tensor(image: Any, reference: Any, gradients: Any, *, threads: int, sc
     return None if error is None else math.sqrt(error) * scale
 
 
-def _mae_tensor(image: Any, reference: Any, gradients: Any, *, threads: int, scale: float = 1.0) -> float:
+def _mae_tensor(image: Any, reference: Any, gradients: Any, *, threads: int, scale: float = 1.0) -> float | None:
     from beholder.kernels import pixel
 
+    error = pixel.absolute_difference(image, reference, threads)
+    if error is None:
+        return None
     for (x, y), gradient in zip(((image, reference), (reference, image)), gradients, strict=True):
         if gradient is not None:
             pixel.absolute_slope(x, y, scale / image.size, gradient, threads)
-    return pixel.absolute_difference(image, reference, threads) * scale
+    return error * scale
 
 
 def _psnr_tensor(
@@ -159,6 +164,7 @@ def _psnr_y_tensor(
     kernel=_squared_kernel,
     planar_kernel=_planar(_squared_kernel),
     tensor_kernel=_any_order(_mse_tensor),
+    guards=True,
     any_order=True,
 )
 def mse(image: Array, reference: Array, *, scale: float = 1.0) -> Array:
@@ -184,6 +190,7 @@ def mse(image: Array, reference: Array, *, scale: float = 1.0) -> Array:
     kernel=_absolute_kernel,
     planar_kernel=_planar(_absolute_kernel),
     tensor_kernel=_any_order(_mae_tensor),
+    guards=True,
     any_order=True,
 )
 def mae(image: Array, reference: Array, *, scale: float = 1.0) -> Array:
@@ -209,6 +216,7 @@ def mae(image: Array, reference: Array, *, scale: float = 1.0) -> Array:
     kernel=_root_kernel,
     planar_kernel=_planar(_root_kernel),
     tensor_kernel=_any_order(_rmse_tensor),
+    guards=True,
     any_order=True,
 )
 def rmse(image: Array, reference: Array, *, scale: float = 1.0) -> Array:
@@ -233,6 +241,7 @@ def rmse(image: Array, reference: Array, *, scale: float = 1.0) -> Array:
     kernel=_psnr_kernel,
     planar_kernel=_planar(_psnr_kernel),
     tensor_kernel=_any_order(_psnr_tensor),
+    guards=True,
     any_order=True,
 )
 def psnr(image: Array, reference: Array, *, colour: str = "rgb", crop: int = 0) -> Array:
@@ -267,6 +276,7 @@ def psnr(image: Array, reference: Array, *, colour: str = "rgb", crop: int = 0) 
     aliases=("psnry",),
     kernel=_psnr_y_kernel,
     tensor_kernel=_psnr_y_tensor,
+    guards=True,
 )
 def psnr_y(image: Array, reference: Array, *, colour: str = "studio", crop: int = 0) -> Array:
     """Peak signal-to-noise ratio of the luma; infinite for equal pictures.

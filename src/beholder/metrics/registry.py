@@ -74,10 +74,13 @@ class Metric:
     outside the project; unverified: why there is none for the others; channels: the counts that it takes, None for any;
     precision: the largest relative difference between the kernels (`kernel` works on uint8 (H, W) or (H, W, 3),
     `planar_kernel` on uint8 (3, H, W), `tensor_kernel` on float32 tensors, see `beholder.metrics.tensors`) and the
-    definition; any_order: whether the last takes arrays in any order of memory; tolerance: how far the ways to one
-    value may lie apart, in the metric's unit, where a network in single precision computes it (0 for formulas);
-    keeps: whether a set metric needs the features themselves, not only their moments; model: the shipped model file
-    behind it; backbones: for each preset the network whose weights the user brings as `weights`.
+    definition; any_order: whether the last takes arrays in any order of memory; guards: whether it looks itself for
+    values outside of [0, 1], and returns None for them; tolerance: how far the ways to one value may lie apart, in
+    the metric's unit, where a network in single precision computes it (0 for formulas); keeps: whether a set metric
+    needs the features themselves, not only their moments; model: the shipped model file behind it; backbones: for
+    each preset the network whose weights the user brings; file_setting: the setting that takes the file which a user
+    brings, of weights or of a fitted model; prepare: called with the settings, loads what they name, and raises
+    ModelError for a file that does not fit.
     """
 
     name: str
@@ -101,10 +104,13 @@ class Metric:
     keeps: bool = False
     model: str = ""
     backbones: Mapping[str, str] = field(default_factory=dict, compare=False)
+    file_setting: str = ""
+    prepare: Callable[..., Any] | None = field(default=None, repr=False, compare=False)
     kernel: Callable[..., float | None] | None = field(default=None, repr=False, compare=False)
     planar_kernel: Callable[..., float | None] | None = field(default=None, repr=False, compare=False)
     tensor_kernel: Callable[..., float | None] | None = field(default=None, repr=False, compare=False)
     any_order: bool = False
+    guards: bool = False
     assess: Callable[..., list[Assessment]] | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -141,10 +147,13 @@ def metric(
     keeps: bool = False,
     model: str = "",
     backbones: Mapping[str, str] | None = None,
+    file_setting: str = "",
+    prepare: Callable[..., Any] | None = None,
     kernel: Callable[..., float | None] | None = None,
     planar_kernel: Callable[..., float | None] | None = None,
     tensor_kernel: Callable[..., float | None] | None = None,
     any_order: bool = False,
+    guards: bool = False,
     assess: Callable[..., list[Assessment]] | None = None,
 ) -> Callable[[Function], Function]:
     """Register the decorated function as a metric; the arguments are the fields of `Metric`."""
@@ -174,10 +183,13 @@ def metric(
             keeps=keeps,
             model=model,
             backbones=MappingProxyType(dict(backbones or {})),
+            file_setting=file_setting,
+            prepare=prepare,
             kernel=kernel,
             planar_kernel=planar_kernel,
             tensor_kernel=tensor_kernel,
             any_order=any_order,
+            guards=guards,
             assess=assess,
         )
         CARDS[name] = card

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from beholder.errors import InputError, LayoutError, RangeError
+from beholder.errors import InputError, LayoutError, OutputError, RangeError, ReadError
 from beholder.metrics.registry import metric
 
 Floats = NDArray[np.float64]
@@ -56,6 +57,8 @@ class FeatureSet:
 
     def __add__(self, other: FeatureSet) -> FeatureSet:
         """Both sets as one; InputError where they are not of one network."""
+        if not isinstance(other, FeatureSet):
+            raise InputError(f"a FeatureSet is merged with another one, got {type(other).__name__}; collect its features")
         _check_kin(self, other)
         merged = FeatureSet(self.size, self.name, self.keep and other.keep)
         merged.count = self.count + other.count
@@ -83,7 +86,9 @@ class FeatureSet:
         return np.concatenate([np.zeros((0, self.size), np.float32), *self.parts])
 
     def save(self, path: str | Path) -> None:
-        """Write it as .npz, to be read by `load` in another process."""
+        """Write it as .npz, to be read by `load` in another process; OutputError where it cannot be written."""
+        if Path(path).suffix.lower() != ".npz":
+            raise OutputError(f"a set of features is a .npz file, got the name {str(path)!r}; end it in .npz")
         arrays: dict[str, Any] = {
             "total": self.total,
             "outer": self.outer,
@@ -92,20 +97,34 @@ class FeatureSet:
         }
         if self.keep:
             arrays["features"] = self.features
-        with Path(path).open("wb") as file:
-            np.savez(file, **arrays)
+        try:
+            with Path(path).open("wb") as file:
+                np.savez(file, **arrays)
+        except OSError as error:
+            raise OutputError(f"cannot write {str(path)!r}: {error.strerror}; choose another place") from error
 
     @classmethod
     def load(cls, path: str | Path) -> FeatureSet:
-        """Read what `save` wrote; InputError for another file."""
+        """Read what `save` wrote; InputError for another file, ReadError for none."""
+        wanted = "pass a file that FeatureSet.save or `beholder features` wrote"
         try:
             with np.load(path, allow_pickle=False) as stored:
                 found = cls(len(stored["total"]), str(stored["name"]), "features" in stored)
                 found.count, found.total, found.outer = int(stored["count"]), stored["total"], stored["outer"]
                 found.parts = [stored["features"]] if found.keep else []
-        except (OSError, KeyError, ValueError) as error:
-            raise InputError(f"{path} holds no set of features ({error}); write one with FeatureSet.save") from error
+                found._check_shapes()
+        except OSError as error:
+            raise ReadError(f"{path}: {(error.strerror or 'it cannot be read').lower()}; {wanted}") from error
+        except (KeyError, ValueError, TypeError, IndexError, EOFError, BadZipFile) as error:
+            # NumPy's own text advises to run whatever code the file holds
+            raise InputError(f"{path} holds no set of features, or is damaged; {wanted}") from error
         return found
+
+    def _check_shapes(self) -> None:
+        """Raise ValueError where what was read does not fit together."""
+        fits = self.total.shape == (self.size,) and self.outer.shape == (self.size, self.size)
+        if not fits or (self.keep and self.features.shape != (self.count, self.size)):
+            raise ValueError("shapes that do not fit together")
 
     @classmethod
     def of(cls, features: Any, name: str = "") -> FeatureSet:

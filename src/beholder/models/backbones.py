@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,11 @@ def check_weights(path: Any, backbone: str, asker: str) -> Path:
     return found
 
 
+def is_published(digest: str, backbone: str) -> bool:
+    """Whether weights with this SHA-256, or its beginning, are the published file's; another format has another one."""
+    return digest.startswith(BACKBONES[backbone].sha256)
+
+
 def weights_digest(path: str | Path) -> str:
     """The SHA-256 of a file, in hexadecimal; worked out once for each state of the file."""
     stat = Path(path).stat()
@@ -83,7 +89,16 @@ def read_state(path: Path) -> dict[str, Any]:
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # what a damaged file raises has no base class of its own
-        raise ModelError(f"{path} cannot be read as weights ({error}); get the file anew") from error
+        # the libraries' own texts run over many lines, and advise to run whatever code the file holds
+        told = "a damaged file, or one that holds something else"
+        if isinstance(error, pickle.UnpicklingError):
+            told = "another kind of file, or Python objects in it, which are never loaded"
+        elif isinstance(error, OSError) and error.strerror:
+            told = error.strerror.lower()
+        raise ModelError(
+            f"{path} cannot be read as weights: expected a table of tensors as PyTorch's save or safetensors writes it, "
+            f"got {told}; get the file anew"
+        ) from error
     if not isinstance(state, dict) or not all(torch.is_tensor(v) for v in state.values()):
         raise ModelError(f"{path} holds no table of tensors; pass a state dictionary as torchvision publishes it")
     return state

@@ -50,7 +50,7 @@ def read_header(path: str | Path) -> dict[str, Any]:
             if not 2 <= size <= 100_000_000:
                 raise ModelError(f"{path} is no safetensors file: its header claims {size} bytes")
             metadata = json.loads(file.read(size)).get("__metadata__", {})
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, AttributeError) as error:  # AttributeError: JSON, but no table
         if isinstance(error, ModelError):
             raise
         raise ModelError(f"{path} cannot be read as a safetensors model file: {error}") from error

@@ -35,7 +35,7 @@ from beholder.models.assessors.ensembles import Ensemble
 from beholder.models.assessors.heads import set_target
 from beholder.models.assessors.networks import load_network, make_network, save_network
 from beholder.models.files import load_model
-from beholder.progress import Counter
+from beholder.progress import Counter, tell
 from beholder.training.calibration import FEWEST, conformal_interval, coverage, domain_of
 from beholder.training.config import Config
 from beholder.training.curves import draw_curves

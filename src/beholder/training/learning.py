@@ -82,8 +82,8 @@ class Assessing(lightning.LightningModule):
         total, parts = self.objective(judged, target)
         if not bool(torch.isfinite(total)):
             raise TrainingError(
-                f"the loss of epoch {self.current_epoch + 1}, batch {batch_idx + 1} is {float(total)} "
-                f"({', '.join(f'{n} {float(p):.3g}' for n, p in parts.items())}); "
+                f"the loss of epoch {self.current_epoch + 1}, batch {batch_idx + 1} is {float(total.detach())} "
+                f"({', '.join(f'{n} {float(p.detach()):.3g}' for n, p in parts.items())}); "
                 "lower optimiser.rate, or set optimiser.clip = 1"
             )
         self._losses.append(float(total.detach()))

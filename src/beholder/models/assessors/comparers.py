@@ -101,15 +101,15 @@ class Dists:
         terms = []
         for sums, n, shift in zip(self.sums, self.counts, self.shifts, strict=True):
             a, b, aa, bb, ab = sums / n
-            spread = aa - a * a + bb - b * b
+            spread = (aa - a * a) + (bb - b * b)  # in this order twice the covariance of equal maps, to the last bit
             both = ab - a * b
             a, b = a + shift[..., 0, 0], b + shift[..., 0, 0]
             texture = (2 * a * b + self.c) / (a * a + b * b + self.c)
             terms.append(torch.stack([texture, (2 * both + self.c) / (spread + self.c)]))
         table = _table("dists")
         weights = torch.stack([table["alpha"], table["beta"]]).to(terms[0])
-        similar: Tensor = (torch.cat(terms, dim=2) * (weights / weights.sum())[:, None]).sum((0, 2))
-        return 1 - similar
+        apart: Tensor = ((1 - torch.cat(terms, dim=2)) * (weights / weights.sum())[:, None]).sum((0, 2))
+        return apart
 
 
 def load(backbone: str, path: Path, like: Tensor, *, smooth: bool = False) -> Features:
