@@ -34,15 +34,17 @@ def _code(items: Any) -> str:
 def metric_page() -> str:
     """The table of all metrics, and a section for each."""
     from beholder import list_metrics
+    from beholder.metrics.registry import rounding_presets, settings_of
 
     cards = list_metrics()
     lines = [
         NOTE,
         "# Metrics\n",
-        "The distorted picture comes first, the reference second. `beholder metrics` prints this table, "
-        "`beholder metrics --json` all that is known of each. *Verified* names the settings that a test holds to a "
+        "The distorted picture comes first, the reference second. `beholder metrics` lists them, "
+        "`beholder metrics NAME` shows one, `beholder metrics --json` all that is known of each. *Verified* names the settings that a test holds to a "
         "value from outside the project (for `beholder`: to human opinion scores); the rest is unverified. "
-        "[Choose metrics](../howto/choose-metrics.md) says which preset matches which program.\n",
+        "[Choose metrics](../howto/choose-metrics.md) says which preset matches which program, and "
+        "[why some presets give bytes another value than floats](../howto/choose-metrics.md#bytes-16-bits-and-floats).\n",
         "| metric | needs | better | range | smallest | verified settings | others |",
         "|---|---|---|---|---|---|---|",
     ]
@@ -60,6 +62,15 @@ def metric_page() -> str:
         lines.append(f"\nGradients: {'yes' if c.differentiable else 'no'}.")
         if c.aliases:
             lines.append(f"\nAlso understood: {_code(c.aliases)}.")
+        settings = settings_of(c)
+        if settings:
+            lines.append("\nSettings: " + ", ".join(f"`{s.name}` ({s.type}, `{s.default!r}`)" for s in settings) + ".")
+        rounded = [f"{c.name}:{p}" if p else c.name for p in rounding_presets(c)]
+        if rounded:
+            lines.append(
+                f"\nRounded for integers only: {_code(rounded)}; see "
+                "[bytes, 16 bits and floats](../howto/choose-metrics.md#bytes-16-bits-and-floats)."
+            )
         if c.presets:
             lines += ["\n| preset | settings |", "|---|---|"]
             lines += [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -198,7 +199,7 @@ def test_a_changed_folder_is_not_resumed_silently(make_picture: Make, tmp_path: 
     from beholder.reporting import RowFile
     from beholder.version import __version__
 
-    settings = {"metrics": ["beholder"], "reference": None, "min": {}, "max": {}}
+    settings = {"metrics": ["beholder"], "reference": None, "data_range": None, "min": {}, "max": {}}
     meta = {"version": __version__, "settings": settings, "weights": {"beholder": weights_hash("beholder")}}
     with RowFile(rows, columns, meta) as file:
         file.append({"image": "a.png", "error": ""})
@@ -267,3 +268,112 @@ def test_version_and_help() -> None:
     assert run("--version").stdout == f"beholder {__version__}\n"
     assert "--reference" in run("score", "--help").stdout
     assert run().returncode == 2
+
+
+def test_a_failed_metric_is_told_beside_the_values_of_the_others(make_picture: Make, tmp_path: Path) -> None:
+    make_picture("in/a.png", (300, 200))
+    make_picture("in/wide.png", (300, 40))
+    output = tmp_path / "rows.json"
+    done = run("score", tmp_path / "in", "-m", "entropy,niqe", "-q", "-o", output)
+    assert done.returncode == 3
+    fine, wide = json.loads(output.read_text())["rows"]
+    assert fine["error"] == ""
+    assert fine["niqe"] > 0
+    assert (wide["width"], wide["height"], wide["niqe"]) == (300, 40, None)
+    assert wide["entropy"] > 0
+    assert wide["error"].startswith("SizeError: niqe needs at least 192x192")
+    done = run("score", tmp_path / "in", "-m", "entropy,niqe", "--table", "--max", "niqe=0", "--min", "entropy=99")
+    assert done.returncode == 3
+    assert "1 of 2 inputs failed; 2 of 2 pictures missed a threshold" in done.stderr
+    (line,) = [t for t in done.stdout.splitlines() if "wide.png" in t]
+    assert format(wide["entropy"], ".4f") in line
+    assert "SizeError: niqe" in line
+
+
+def test_a_resumed_run_counts_what_failed_before(make_picture: Make, tmp_path: Path) -> None:
+    from beholder.reporting import RowFile
+    from beholder.version import __version__
+
+    wide = make_picture("in/a.png", (300, 40))
+    make_picture("in/b.png", (300, 200))
+    columns = run("score", tmp_path / "in", "-m", "entropy,niqe").stdout.splitlines()[0].split(",")
+    limits = {"min": {"niqe": 0.0, "entropy": 99.0}, "max": {}}
+    meta = {"version": __version__, "settings": {"metrics": ["entropy", "niqe"], "reference": None, **limits}}
+    with RowFile(tmp_path / "out.csv", columns, {**meta, "weights": {}}) as file:
+        file.append({"image": str(wide), "width": 300, "height": 40, "entropy": 7.0, "error": "SizeError: niqe …"})
+    limits = ("--min", "niqe=0", "--min", "entropy=99")
+    done = run("score", tmp_path / "in", "-m", "entropy,niqe", "-o", tmp_path / "out.csv", *limits)
+    assert done.returncode == 3
+    assert "resuming: 1 of 2" in done.stderr
+    assert "1 of 2 inputs failed; 2 of 2 pictures missed a threshold" in done.stderr
+
+
+def test_fitted_models_are_scored_with(samples: Path, tmp_path: Path) -> None:
+    import beholder as bh
+
+    photographs = sorted((samples / "originals").iterdir())
+    own = tmp_path / "own.safetensors"
+    bh.fit_niqe(photographs, sharpness=0, source="the samples").save(own)
+    done = run("score", photographs[0], "-m", "niqe", "--weights", f"niqe={own}", "-q", "-o", tmp_path / "rows.json")
+    assert done.returncode == 0, done.stderr
+    written = json.loads((tmp_path / "rows.json").read_text())
+    expected = bh.score(photographs[0], metrics="niqe", weights={"niqe": own})["niqe"]
+    assert written["rows"][0]["niqe"] == expected.value
+    assert written["meta"]["weights"] == {"niqe": expected.weights}
+
+
+@pytest.mark.parametrize(
+    ("metric", "file", "told"),
+    [
+        ("lpips", "evil.pth", "cannot be read as weights"),
+        ("niqe", "evil.pth", "no safetensors file"),
+        ("niqe", "gone.safetensors", "No such file"),
+        ("psnr", "evil.pth", "psnr takes no file"),
+    ],
+)
+def test_bad_files_of_weights_are_one_line_before_scoring(
+    samples: Path, tmp_path: Path, metric: str, file: str, told: str
+) -> None:
+    import torch
+
+    torch.save({"features.0.weight": Path("x")}, tmp_path / "evil.pth")
+    pair = ("score", samples / "degraded", "-r", samples / "originals")
+    done = run(*pair, "-m", metric, "--weights", f"{metric}={tmp_path / file}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert told in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert "\x1b" not in done.stderr
+    assert "weights_only" not in done.stderr
+
+
+def test_a_person_is_told_of_the_first_compilation(samples: Path, tmp_path: Path) -> None:
+    """Once, on a terminal, and on none with -q; in a pipe nothing is said."""
+    if sys.platform == "win32":
+        pytest.skip("no pseudo-terminals there")
+    import os
+    import pty
+
+    command = [*COMMAND, "score", str(samples / "originals" / "coffee.jpg"), "-r", str(samples / "originals")]
+    for options, terminal, times in (([], True, 1), ([], True, 0), (["-q"], True, 0), ([], False, 0)):
+        if options or not terminal:
+            shutil.rmtree(tmp_path / "cache")
+        ours, theirs = pty.openpty()
+        place = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+        stderr = theirs if terminal else subprocess.PIPE
+        done = subprocess.run(
+            [*command, *options, "-m", "psnr"],
+            env=place,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            timeout=300,
+            check=True,
+        )
+        os.set_blocking(ours, False)
+        try:
+            told = os.read(ours, 10_000).decode() if terminal else done.stderr.decode()
+        except BlockingIOError:
+            told = ""
+        finally:
+            os.close(ours)
+            os.close(theirs)
+        assert told.count("compiling kernels for this processor") == times, (options, terminal, told)

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 import beholder as bh
+from beholder.metrics import Measure
 from beholder.scoring import choose, columns_of
 
 Make = Callable[..., Path]
@@ -218,3 +219,80 @@ def test_sixteen_bit_pairs_are_compared_at_full_depth(tmp_path: Path) -> None:
     Image.fromarray(base + 1).save(tmp_path / "b.png")
     row = bh.score(tmp_path / "b.png", tmp_path / "a.png", "psnr,ssim")
     assert row["psnr"].value == pytest.approx(20 * np.log10(65535), abs=1e-9)
+
+
+def test_a_metric_that_fails_leaves_the_others_alone(make_picture: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_picture("wide.png", (300, 40))
+    names = ["entropy", "niqe", "niqe:live", "brisque"]
+    (row,) = bh.score_many([path], metrics=names)
+    assert (row["width"], row["height"], list(row.scores)) == (300, 40, ["entropy", "brisque"])
+    assert row["entropy"].value == bh.score(path, metrics="entropy")["entropy"].value
+    assert row["error"] == (
+        "SizeError: niqe needs at least 192x192 pixels, got 40x300; pass larger pictures (likewise niqe:live)"
+    )
+    with pytest.raises(bh.SizeError):
+        bh.score(path, metrics=names)
+
+    def fail(self: Measure, *_: Any, **__: Any) -> Any:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(Measure, "scores", fail)
+    (row,) = bh.score_many([path], metrics=["entropy", "brisque"])
+    assert row["error"] == "ZeroDivisionError: entropy: a bug (likewise brisque)"
+
+
+def test_fitted_models_and_settings_of_ones_own_reach_the_score(make_picture: Make, tmp_path: Path) -> None:
+    from patterns import batch, photograph
+
+    photographs = [photograph("coffee")[:384, :480], photograph("astronaut")[100:388, :384]]
+    model = bh.fit_niqe([batch(p)[0] for p in photographs], block=48, sharpness=0)
+    file = tmp_path / "own.safetensors"
+    model.save(file)
+    picture = tmp_path / "a.png"
+    Image.fromarray(photograph("chelsea")[:288, :384]).save(picture)
+    expected = bh.metric("niqe", model=model).scores(batch(photograph("chelsea")[:288, :384]))[0]
+    assert len(expected.weights) == 12
+    usual = bh.score(picture, metrics="niqe")["niqe"].value
+    for given in ({"niqe": file}, {"niqe": str(file)}, {"NIQE": model}):
+        score = bh.score(picture, metrics="entropy,niqe", weights=given)["niqe"]
+        assert score.value == pytest.approx(expected.value, rel=1e-9)
+        assert score.value != pytest.approx(usual, rel=1e-3)
+        assert len(score.weights) == 12
+    (row,) = bh.score_many([picture], metrics=["niqe:live"], weights={"niqe": file})  # by the metric's name
+    assert row["niqe:live"].value != pytest.approx(bh.score(picture, metrics="niqe:live")["niqe:live"].value, rel=1e-3)
+    row = bh.score(picture, metrics=[bh.metric("niqe", model=file), "entropy"])
+    assert list(row.scores) == ["niqe", "entropy"]
+    assert row["niqe"].value == pytest.approx(expected.value, rel=1e-9)
+    flip = bh.metric("flip", ppd=30.0)
+    assert bh.score(picture, picture, flip)["flip"].value == 0
+    with pytest.raises(bh.InputError, match="two metrics with different settings are called flip"):
+        choose([flip, "flip"], paired=True)
+
+
+def test_files_that_do_not_fit_are_told_before_any_picture(tmp_path: Path) -> None:
+    from patterns import photograph
+
+    def images() -> Iterator[str]:
+        raise AssertionError("the inputs were touched")
+        yield ""
+
+    text = tmp_path / "text.safetensors"
+    text.write_bytes(b"these are no parameters")
+    model = bh.fit_niqe([photograph("coffee")[:384, :480].transpose(2, 0, 1)], block=48, sharpness=0)
+    niqe, torn = tmp_path / "niqe.safetensors", tmp_path / "torn.safetensors"
+    model.save(niqe)
+    type(model)(model.header, {"mean": model["mean"][:7], "covariance": model["covariance"]}).save(torn)
+    for name, given, error, told in (
+        ("niqe", text, bh.ModelError, "no safetensors file"),
+        ("niqe", torn, bh.ModelError, "no model for niqe: mean is missing or of another shape"),
+        ("niqe", tmp_path / "gone.safetensors", bh.ModelError, "cannot be read: No such file"),
+        ("brisque", niqe, bh.ModelError, "holds a model for 'niqe'"),
+        ("brisque", 3, bh.ModelError, "takes a model as a path"),
+        ("entropy", niqe, bh.InputError, "entropy takes no file"),
+    ):
+        with pytest.raises(error, match=told):
+            bh.score_many(images(), metrics=name, weights={name: given})
+    with pytest.raises(bh.InputError, match=r"weights are files by metric such as .* got 'alex.pth'"):
+        bh.score("a.png", metrics="niqe", weights="alex.pth")  # type: ignore[arg-type]
+    with pytest.raises(bh.InputError, match="which is not measured"):
+        bh.score_many(images(), metrics="entropy", weights={"niqe": niqe})

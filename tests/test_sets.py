@@ -2,14 +2,18 @@
 
 import json
 import math
+import shutil
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from patterns import features, noise, photograph
-from test_cli import run
+from test_cli import COMMAND, run
 
 import beholder as bh
-from beholder.errors import InputError, LayoutError, RangeError
+from beholder.errors import InputError, LayoutError, OutputError, RangeError, ReadError
 from beholder.metrics.sets import FeatureSet
 from beholder.models.extractors import extractor
 
@@ -113,8 +117,77 @@ def test_wrong_use_is_told(tmp_path):
     with pytest.raises(InputError, match="brings its weights"):
         bh.collect_features([], weights="some.pth")
     (tmp_path / "x.npz").write_bytes(b"no features")
-    with pytest.raises(InputError, match="no set of features"):
+    with pytest.raises(InputError, match=r"no set of features, or is damaged; pass a file that FeatureSet\.save"):
         FeatureSet.load(tmp_path / "x.npz")
+    with pytest.raises(ReadError, match=r"gone\.npz: no such file or directory; pass"):
+        FeatureSet.load(tmp_path / "gone.npz")
+    np.savez(tmp_path / "y.npz", total=np.zeros(3), outer=np.zeros((2, 3)), count=1, name="net")
+    with pytest.raises(InputError, match="damaged"):
+        FeatureSet.load(tmp_path / "y.npz")
+    with pytest.raises(OutputError, match="cannot write"):
+        FeatureSet.of(x).save(tmp_path / "nowhere" / "x.npz")
+    with pytest.raises(OutputError, match=r"end it in \.npz"):
+        FeatureSet.of(x).save(tmp_path / "x.bin")
+    with pytest.raises(InputError, match="merged with another one, got int"):
+        FeatureSet.of(x) + 3
+    for text in ("photos", b"photos"):
+        with pytest.raises(InputError, match=r"a set is many pictures, got b?'photos' alone"):
+            bh.collect_features(text)
+    with pytest.raises(InputError, match="a set is many pictures, got int"):
+        bh.compare_sets(3, [])
+
+
+def test_two_sets_of_features_are_never_taken_for_those_of_another_network():
+    x = FeatureSet.of(features(A), "beholder 0123456789ab")
+    other = FeatureSet.of(features(A), "inception 0123456789ab")
+    assert bh.compare_sets(x, x, "kid", features="beholder")["flags"] == ()
+    with pytest.raises(
+        InputError, match=r"holds features of beholder 0123456789ab, and those of 'inception' are asked"
+    ):
+        bh.compare_sets(x, x, "kid", features="inception")
+    with pytest.raises(InputError, match="of an array, and those of 'beholder' are asked"):
+        bh.compare_sets(x, FeatureSet.of(features(A)), "kid", features="beholder")
+    with pytest.raises(InputError, match="weights are for pictures"):
+        bh.compare_sets(x, x, "kid", weights="w.pth")
+    with pytest.raises(InputError, match="collect both with the same network"):
+        bh.compare_sets(x, [np.zeros((64, 64), np.uint8)], "kid")
+    with pytest.raises(InputError, match=r"inception needs weights=PATH"):
+        bh.compare_sets(other, [np.zeros((64, 64), np.uint8)], "kid")
+
+
+def test_flags_tell_what_a_value_stands_on():
+    """A covariance of 24 features needs more than 24 pictures; weights of Inception have one published checksum."""
+    x = features(A)
+    flags = {n: bh.compare_sets(FeatureSet.of(x[:n]), FeatureSet.of(x), "fid,kid")["flags"] for n in (24, 25)}
+    assert flags == {24: ("small_set",), 25: ()}
+    row = bh.compare_sets(FeatureSet.of(x[:24]), FeatureSet.of(x), "fid,kid")
+    assert (row["fid"].flags, row["kid"].flags) == (("small_set",), ())  # kid has no bias on small sets
+    unknown, known = (FeatureSet.of(x, f"inception {digest}") for digest in ("0123456789ab", "6726825d0af5"))
+    assert bh.compare_sets(unknown, unknown, "kid")["flags"] == ("unknown_weights",)
+    assert bh.compare_sets(known, known, "kid")["flags"] == ()
+
+
+def test_settings_of_ones_own_reach_set_metrics():
+    x = FeatureSet.of(features(A))
+    row = bh.compare_sets(x, x, [bh.metric("kid", subsets=3, size=20), "fid"])
+    assert list(row.scores) == ["kid", "fid"]
+    assert row["kid"].value == bh.metric("kid", subsets=3, size=20).compare(x, x)
+
+
+def test_why_a_set_is_empty_is_told(folders, tmp_path):
+    clean = sorted((folders / "clean").iterdir())
+    with pytest.raises(InputError, match=r"none of the 1 pictures of <references> could be read.*nope\.png"):
+        bh.compare_sets(clean, [tmp_path / "nope.png"], "kid")
+    with pytest.raises(InputError, match=r"at least 2 pictures.*got 1 and 6; pass more; 1 could not be .*nope\.png"):
+        bh.compare_sets([clean[0], tmp_path / "nope.png"], clean, "kid")
+    batch = np.zeros((4, 3, 64, 64), np.uint8)
+    with pytest.raises(LayoutError, match="layout"):
+        bh.compare_sets(batch, clean, "kid")
+    with pytest.raises(LayoutError, match="layout"):
+        bh.compare_sets([np.zeros((64, 64, 5), np.uint8)] * 3, clean, "kid")
+    with pytest.raises(LayoutError, match=r"four axes, got shape \(3, 64, 64\)"):
+        bh.compare_sets(batch[0], clean, "kid")
+    assert bh.compare_sets(batch, batch, "kid", layout="CHW").counts == (4, 4)
 
 
 def test_a_saved_set_is_the_same(tmp_path):
@@ -168,8 +241,12 @@ def test_compare_sets_of_pictures(folders, tmp_path):
     broken.write_bytes(b"no picture")
     left = bh.compare_sets([*noisy, broken], clean, "fid")
     assert left["fid"].value == pytest.approx(row["fid"].value, rel=1e-6)
-    assert left["flags"] == ("incomplete",)
+    assert left["flags"] == ("incomplete", "small_set")
     assert left.failed[0][0] == str(broken)
+    assert (left["images"], left["references"], left.flat()["images"]) == (6, 6, 6)
+    assert list(left)[4:6] == ["images", "references"]
+    assert set(left.flat()) == set(left)
+    assert len(left) == len(list(left))
     with pytest.raises(bh.ReadError):
         bh.collect_features([broken])
 
@@ -181,5 +258,49 @@ def test_the_command_compares_folders(folders, tmp_path):
     written = json.loads(target.read_text())
     assert written["rows"][0]["fid"] > 0
     assert written["meta"]["settings"]["pictures"] == [6, 6]
+    assert written["meta"]["settings"]["features"].startswith("beholder ")
+    assert (written["rows"][0]["images"], written["rows"][0]["references"]) == (6, 6)
+    assert done.stderr.splitlines()[-1] == "6 of 6"
     done = run("compare", folders / "noisy", folders / "clean", "-m", "ssim")
     assert (done.returncode, "compares no sets" in done.stderr) == (2, True)
+
+
+def test_the_command_saves_features_that_are_looked_at_once(folders, tmp_path):
+    broken = tmp_path / "some"
+    shutil.copytree(folders / "noisy", broken)
+    (broken / "broken.png").write_bytes(b"no picture")
+    saved = tmp_path / "noisy.npz"
+    done = run("features", broken, "-o", saved, "-q")
+    assert done.returncode == 3
+    assert "broken.png: ReadError" in done.stderr
+    stored = FeatureSet.load(saved)
+    assert (stored.count, stored.size) == (6, 1280)
+    done = run("compare", saved, folders / "clean", "-m", "fid", "-q", "--table")
+    assert (done.returncode, done.stderr) == (0, "")
+    expected = bh.compare_sets(stored, sorted((folders / "clean").iterdir()), "fid")["fid"].value
+    assert f"{expected:.2f}" in done.stdout
+    assert "6 pictures compared with 6, 0 errors" in done.stdout
+    for wrong, told in (
+        (("compare", saved, saved, "--features", "inception"), "those of 'inception' are asked for"),
+        (("compare", tmp_path / "nodir", saved), "nodir' does not exist; pass a folder"),
+        (("compare", tmp_path / "no.npz", saved), "no such file"),
+        (("features", saved, "-o", tmp_path / "b.npz"), "holds features already"),
+        (("features", broken, "-o", tmp_path / "b.csv"), ".npz file"),
+    ):
+        done = run(*wrong)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert told in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to a single process there")
+def test_an_interrupted_comparison_says_so(folders, tmp_path):
+    many = tmp_path / "many.txt"
+    many.write_text("".join(f"{p}\n" for p in sorted((folders / "clean").iterdir())) * 3000)
+    with subprocess.Popen([*COMMAND, "compare", many, many], stderr=subprocess.PIPE, text=True) as process:
+        process.stderr.readline()  # it is under way
+        process.send_signal(signal.SIGINT)
+        told = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "interrupted; nothing was compared" in told
+    assert "Traceback" not in told

@@ -20,7 +20,8 @@ from beholder.evaluation import agreement
 from beholder.image import read_image
 from beholder.losses.opinions import Target
 from beholder.models.assessors.architectures import build, list_architectures
-from beholder.models.assessors.networks import load_network
+from beholder.models.assessors.bodies import freeze
+from beholder.models.assessors.networks import load_network, make_network
 from beholder.models.judging import Judge
 from beholder.training import learning
 from beholder.training.calibration import conformal_interval, coverage, domain_of
@@ -426,6 +427,50 @@ def test_frozen_stages_and_learned_statistics_stay(table, tmp_path):
     first, second = ([names[id(p)] for p in stage] for stage in network.body.stages[:2])
     assert all(torch.equal(before[n], after[n]) for n in first)
     assert any(not torch.equal(before[n], after[n]) for n in second)
+
+
+LITE = {"model__architecture": "beholder", "model__settings": {"half": True, "hidden": [4], "dropout": 0.0},
+        "input__crop": 0, "input__flip": False, "run__epochs": 2, "run__batch": 4, "model__weights": "imagenet",
+        "optimiser__name": "sgd", "optimiser__momentum": 0.0, "optimiser__rate": 1e-5}  # fmt: skip
+
+
+@pytest.mark.parametrize("frozen", [7, -1])
+def test_frozen_stages_are_worked_out_once(tmp_path, monkeypatch, frozen):
+    """Training on what they gave ends where training on pictures does, but for the 16 bits that are kept."""
+    table = make_table(tmp_path / "t", 12, side=64)
+    config = tiny(table, model__frozen=frozen, **LITE)
+    data = open_data(config)
+    found, curves = [], []
+    for name in ("pictures", "kept", "again"):
+        (tmp_path / name).mkdir()
+        kept = {} if name == "pictures" else {"input.frozen_cache": str(tmp_path / "cache")}
+        if name == "again":  # nothing is worked out a second time
+            monkeypatch.setattr("beholder.models.assessors.general.General.begin", None)
+        network, seen = train_member(config.replace(kept), data, tmp_path / name, quiet=True)
+        found.append(torch.cat([p.detach().ravel() for p in network.parameters() if p.requires_grad]))
+        curves.append([c["loss"] for c in seen])
+    torch.manual_seed(0)
+    network = make_network(config.to_dict()["model"])
+    freeze(network, frozen)
+    begin = torch.cat([p.detach().ravel() for p in network.parameters() if p.requires_grad])
+    assert torch.equal(found[1], found[2])
+    assert curves[1] == pytest.approx(curves[0], rel=0.03)  # 16 bits; kept in 32 it is 1e-4
+    assert float((found[1] - found[0]).norm()) < 0.1 * float((found[0] - begin).norm())  # in 32: 0.002
+
+
+def test_what_cannot_be_kept_is_told(table, tmp_path):
+    kept = {**LITE, "input__frozen_cache": str(tmp_path / "cache")}
+    for changes, told in (
+        ({"model__frozen": 0}, "model.frozen above 0"),
+        ({"model__frozen": 2, "input__crop": 32}, "set input.crop = 0"),
+        ({"model__frozen": 2, "loss__terms": {"ssim_map": 1.0}}, "leaves out the map head"),
+        (
+            {"model__frozen": 1, "model__body": "plain", "model__settings": GENERAL, "model__weights": "none"},
+            "cannot be stopped after a stage",
+        ),
+    ):
+        with pytest.raises(InputError, match=told):
+            fit(tiny(table, **{**kept, **changes}), tmp_path / "run", quiet=True)
 
 
 def test_mixup_stays_within_content():

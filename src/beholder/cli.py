@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-import json
 import math
 import os
 import sys
@@ -17,8 +16,9 @@ from typing import Annotated, Any
 
 import typer
 
-from beholder import cli_data, cli_train
-from beholder.errors import BeholderError, InputError, MissingExtraError, OutputError, StoppedError
+from beholder import cli_data, cli_metrics, cli_sets, cli_train
+from beholder.errors import BeholderError, InputError, MissingExtraError, ModelError, OutputError, StoppedError
+from beholder.progress import listeners, tell, watch
 from beholder.version import __version__
 
 MISSED, USAGE, FAILED, INTERNAL, INTERRUPTED = 1, 2, 3, 70, 130
@@ -38,6 +38,8 @@ app = typer.Typer(
 app.add_typer(cli_data.app)
 app.command()(cli_train.train)
 app.command()(cli_train.tune)
+app.command()(cli_sets.features)
+app.command()(cli_metrics.metrics)
 
 
 def _version(asked: bool) -> None:
@@ -91,11 +93,21 @@ def score(
     ] = None,
     weights: Annotated[
         list[str] | None,
-        typer.Option("--weights", metavar="NAME=FILE", help="A network's weights, for metrics such as lpips; repeat."),
+        typer.Option(
+            "--weights",
+            metavar="NAME=FILE",
+            help="What a metric takes from you: a network's weights (lpips), a fitted model (niqe); repeat.",
+        ),
     ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option("--model", metavar="FILE", help="A model file that `beholder train` wrote; repeat for several."),
+    ] = None,
+    data_range: Annotated[
+        float | None,
+        typer.Option(
+            "--data-range", metavar="WHITE", help="The value of white, for floats above 1 and 12-bit samples."
+        ),
     ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Pictures measured at once [default: one per processor].")
@@ -108,6 +120,7 @@ def score(
     from beholder.collecting import expand, partners
     from beholder.scoring import choose, columns_of, score_many
 
+    _listen(quiet=quiet)
     files = _files(weights or [])
     measures = choose(metrics, paired=reference is not None, weights=files, models=model or ())
     limits = {"min": _limits(least or [], measures, max), "max": _limits(most or [], measures, min)}
@@ -116,7 +129,12 @@ def score(
     meta = {
         "version": __version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "settings": {"metrics": [m.name for m in measures.values()], "reference": reference, **limits},
+        "settings": {
+            "metrics": [m.name for m in measures.values()],
+            "reference": reference,
+            "data_range": data_range,
+            **limits,
+        },
         "weights": _weights(measures),
         "metrics": [_card(name, m) for name, m in measures.items()],
     }
@@ -124,9 +142,12 @@ def score(
 
     def rows(skip: int = 0) -> Iterator[dict[str, Any]]:
         left = itertools.islice(images, skip, None)
-        found = score_many(left, find, metrics, workers=workers, weights=files, models=model or ())
+        found = score_many(
+            left, find, metrics, workers=workers, data_range=data_range, weights=files, models=model or ()
+        )
         produced = (row.flat() for row in found)
-        yield from tally.watch(_progress(produced, len(images), skip, quiet=quiet or output is None))
+        shown = not (quiet or output is None)
+        yield from tally.watch(watch(produced, len(images), "scoring", done=skip, shown=shown))
 
     if output is not None:
         _keep_apart(output, [*images, reference])
@@ -226,11 +247,9 @@ class _Tally:
 
     def add(self, row: Mapping[str, Any]) -> None:
         self.count += 1
-        if row["error"]:
-            self.errors += 1
-            return
-        low = any(not row[n] >= v for n, v in self.limits["min"].items())
-        high = any(not row[n] <= v for n, v in self.limits["max"].items())
+        self.errors += bool(row["error"])  # of the picture, or of some metrics: those that are there still count
+        low = any(not value >= limit for value, limit in _held(row, self.limits["min"]))
+        high = any(not value <= limit for value, limit in _held(row, self.limits["max"]))
         self.missed += low or high
 
     def watch(self, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -244,6 +263,14 @@ class _Tally:
         if notes and not quiet:
             typer.echo("; ".join(notes), err=True)
         return FAILED if self.errors else MISSED if self.missed else 0
+
+
+def _held(row: Mapping[str, Any], limits: Mapping[str, float]) -> Iterator[tuple[float, float]]:
+    """The values that a row has, with their thresholds; only a metric that failed has none."""
+    for name, limit in limits.items():
+        value = row.get(name)
+        if value is not None or not row["error"]:
+            yield math.nan if value is None else value, limit
 
 
 def _limits(given: Sequence[str], measures: Mapping[str, Any], strict: Callable[..., float]) -> dict[str, float]:
@@ -279,7 +306,7 @@ def _files(given: Sequence[str]) -> dict[str, str]:
 
 
 def _weights(measures: Mapping[str, Any]) -> dict[str, str]:
-    return {m.card.name: m.weights for m in measures.values() if m.weights}
+    return {m.name: m.weights for m in measures.values() if m.weights}
 
 
 def _card(name: str, measure: Any) -> dict[str, Any]:
@@ -293,31 +320,6 @@ def _card(name: str, measure: Any) -> dict[str, Any]:
         "summary": card.summary,
         "paper": card.paper,
     }
-
-
-def _progress(rows: Iterator[Any], total: int, done: int, *, quiet: bool, doing: str = "scoring") -> Iterator[Any]:
-    """The same rows, with a bar on stderr where that is a terminal, and a line now and then where it is not."""
-    if quiet:
-        yield from rows
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        step = max(1, total // 10)
-        for number, row in enumerate(rows, done + 1):
-            if number % step == 0 or number == total:
-                typer.echo(f"{number} of {total}", err=True)
-            yield row
-        return
-    with Progress(
-        TextColumn(doing), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console, transient=True
-    ) as progress:
-        task = progress.add_task(doing, total=total, completed=done)
-        for row in rows:
-            progress.advance(task)
-            yield row
 
 
 @app.command()
@@ -361,7 +363,7 @@ def distort(
     made = write(chosen, resume=resume, workers=workers)
     failed, told, last = 0, set[str](), ""
     try:
-        labels = _progress(made, len(chosen.labels), 0, quiet=quiet, doing="distorting")
+        labels = watch(made, len(chosen.labels), "distorting", shown=not quiet)
         for label, source in zip(labels, chosen.sources, strict=True):
             told, last = (told if source == last else set()), source
             if label.error and label.error not in told:  # once for each source, not for every picture made of it
@@ -385,8 +387,13 @@ def compare(
         str, typer.Option("-m", "--metrics", metavar="NAMES", help="Metrics of sets with commas between.")
     ] = "fid,kid,precision_recall",
     features: Annotated[
-        str, typer.Option("--features", metavar="beholder|inception", help="The network whose features are compared.")
-    ] = "beholder",
+        str | None,
+        typer.Option(
+            "--features",
+            metavar="beholder|inception",
+            help="The network whose features are compared [default: that of .npz features, else beholder].",
+        ),
+    ] = None,
     weights: Annotated[Path | None, typer.Option("--weights", metavar="FILE", help="Inception's weights.")] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write .csv, .json, .parquet or .html.")
@@ -394,6 +401,8 @@ def compare(
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Pictures looked at at once [default: one per processor].")
     ] = None,
+    table: Annotated[bool, typer.Option("--table", help="Print the table for people, also into a pipe.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress on stderr.")] = False,
 ) -> None:
     """Compare two sets of pictures, which need not be pairs: fid, kid, precision and recall."""
     from beholder.reporting import RowFile
@@ -403,11 +412,16 @@ def compare(
     measures = choose_sets(metrics)
     first, second = open_set(images), open_set(references)
     names = (images, references)
-    row = compare_sets(first, second, metrics, features=features, weights=weights, workers=workers, names=names)
+    how: dict[str, Any] = {"features": features, "weights": weights, "workers": workers, "names": names}
+    try:
+        row = compare_sets(first, second, metrics, progress=not quiet, **how)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; nothing was compared: `beholder features` keeps what a set's pictures give", err=True)
+        raise
     meta = {
         "version": __version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "settings": {"metrics": [m.name for m in measures.values()], "features": features, "pictures": row.counts},
+        "settings": {"metrics": [m.name for m in measures.values()], "features": row.network, "pictures": row.counts},
         "weights": {name: score.weights for name, score in row.scores.items()},
         "metrics": [_card(name, m) for name, m in measures.items()],
     }
@@ -419,71 +433,8 @@ def compare(
             file.append(row.flat())
             file.finish()
     else:
-        _to_stdout(columns, meta, lambda: iter([row.flat()]), table=False)
+        _to_stdout(columns, meta, lambda: iter([row.flat()]), table=table)
     raise typer.Exit(FAILED if row.failed else 0)
-
-
-@app.command()
-def metrics(
-    as_json: Annotated[bool, typer.Option("--json", help="Print the cards as JSON.")] = False,
-    needs: Annotated[str | None, typer.Option("--needs", metavar="reference|image|set", help="Only this kind.")] = None,
-) -> None:
-    """List the metrics: name, kind, orientation, range, unit, presets, verified or not, paper."""
-    from beholder.metrics import list_metrics
-
-    cards = list_metrics(needs)  # type: ignore[arg-type]  # checked there
-    if as_json:
-        from beholder.reporting.rows import to_json
-
-        typer.echo(
-            json.dumps(json.loads(to_json([_full_card(c) for c in cards])), indent=2).replace("Infinity", "1e999")
-        )
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("name", "kind", "better", "range", "unit", "presets", "verified", "paper"):
-        shown.add_column(title, overflow="fold", no_wrap=title in ("name", "better"))
-    for card in cards:
-        facts = _full_card(card)
-        low, high = card.range
-        verified = ", ".join(p or "default" for p in facts["verified"]) or "unverified"
-        shown.add_row(
-            card.name,
-            card.kind,
-            card.better,
-            f"{low:g} to {high:g}",
-            card.unit,
-            ", ".join(card.presets),
-            verified,
-            card.paper,
-        )
-    console = Console()
-    if not console.is_terminal:
-        console.width = 240
-    console.print(shown)
-
-
-def _full_card(card: Any) -> dict[str, Any]:
-    from beholder.metrics.registry import sources_of
-
-    return {
-        "name": card.name,
-        "kind": card.kind,
-        "needs": card.needs,
-        "better": card.better,
-        "range": list(card.range),
-        "unit": card.unit,
-        "min_size": card.min_size,
-        "presets": {k: dict(v) for k, v in card.presets.items()},
-        "verified": sorted(card.verified),
-        "sources": sources_of(card.name),
-        "unverified": card.unverified,
-        "differentiable": card.differentiable,
-        "summary": card.summary,
-        "paper": card.paper,
-    }
 
 
 def _settle_process() -> None:
@@ -493,6 +444,12 @@ def _settle_process() -> None:
     if set_option is not None:  # keep the memory of pictures for the next ones: to be given it anew costs a tenth
         for option, megabytes in ((M_TRIM_THRESHOLD, 64), (M_MMAP_THRESHOLD, 32)):
             set_option(option, megabytes << 20)
+
+
+def _listen(*, quiet: bool) -> None:
+    """Tell a person at a terminal of the wait that the first use of kernels brings."""
+    if not quiet and sys.stderr is not None and sys.stderr.isatty():
+        listeners.append(tell)
 
 
 def main() -> None:
@@ -505,7 +462,7 @@ def main() -> None:
     except StoppedError as stopped:
         typer.echo(f"beholder: {stopped}", err=True)
         sys.exit(INTERRUPTED)
-    except (InputError, OutputError, MissingExtraError) as error:
+    except (InputError, ModelError, OutputError, MissingExtraError) as error:
         typer.echo(f"beholder: {error}", err=True)
         sys.exit(USAGE)
     except BeholderError as error:

@@ -231,6 +231,8 @@ def _tensor_values(tensor: Any) -> NDArray[Any]:
 
 
 def _from_array(array: NDArray[Any], layout: str | None, name: str) -> Picture:
+    if isinstance(array, np.ma.MaskedArray):
+        raise InputError(f"{name}: expected every pixel, got a masked array; crop it, or fill the mask first")
     samples = _to_rows_columns_channels(array, layout, name)
     channels = samples.shape[2]
     if samples.dtype.kind not in "buif":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -36,7 +36,7 @@ class Counter:
 
 def watch(
     items: Iterable[Item], total: int | None, doing: str, *, done: int = 0, shown: bool | None = None
-) -> Iterator[Item]:
+) -> Generator[Item, None, None]:
     """The same items, with a bar on stderr where that is a terminal, and a line now and then where it is not.
 
     total: how many there are, None where nobody knows; done: how many were there before. shown: False for nothing,

@@ -135,7 +135,9 @@ def measures_of(metrics: Metrics, such: str) -> dict[str, Measure]:
 def _with_weights(asked: Mapping[str, Measure], weights: Mapping[str, Any]) -> dict[str, Measure]:
     """The measures, each with the file that was given for its name, else for its metric."""
     if not isinstance(weights, Mapping):
-        raise InputError(f"weights are files by metric such as {{'lpips': 'alexnet.pth'}}, got {weights!r}; pass a dict")
+        raise InputError(
+            f"weights are files by metric such as {{'lpips': 'alexnet.pth'}}, got {weights!r}; pass a dict"
+        )
     given = {Measure(key).name: path for key, path in weights.items()}
     measures = dict(asked)
     for name, measure in asked.items():
@@ -159,7 +161,8 @@ def columns_of(measures: Mapping[str, Measure]) -> list[str]:
         middle.append(name)
         if measure.card.assess is not None:
             middle += [f"{name}_low", f"{name}_high", f"{name}_word"]
-    return ["image", "reference", "width", "height", *middle, "flags", "error"]
+    counts = ["images", "references"] if any(m.card.needs == "set" for m in measures.values()) else []
+    return ["image", "reference", "width", "height", *counts, *middle, "flags", "error"]
 
 
 def score(
@@ -308,8 +311,8 @@ def _measure(
             failures[name] = error
     flags = tuple(dict.fromkeys(flag for s in scores.values() for flag in s.flags))
     other_name = None if reference is None else reference.source
-    error = _told({name: (measures[name].card.name, e) for name, e in failures.items()})
-    return Row(image.source, other_name, image.width, image.height, scores, flags, error)
+    told = _told({name: (measures[name].card.name, e) for name, e in failures.items()})
+    return Row(image.source, other_name, image.width, image.height, scores, flags, told)
 
 
 def _told(failures: Mapping[str, tuple[str, Exception]]) -> str:

@@ -50,7 +50,7 @@ def encode(x: Pixels, kind: str, **options: Any) -> bytes:
 def decode(data: bytes, kind: str, channels: int) -> Pixels:
     """What a file holds, with as many channels; raises OSError and ValueError for one that is damaged."""
     module, reader = _READERS[kind]
-    try:  # the reader itself: Image.open has a limit on pixels of its own
+    try:  # the reader itself: Image.open, and of the readers WebP's alone, has a limit on pixels of its own
         picture = getattr(importlib.import_module(f"PIL.{module}"), reader)(io.BytesIO(data))
     except SyntaxError as error:
         raise OSError(f"the header cannot be read: {error}") from error
@@ -61,9 +61,11 @@ def decode(data: bytes, kind: str, channels: int) -> Pixels:
 @contextmanager
 def _refusal(kind: str, x: Pixels) -> Iterator[None]:
     """What a codec says of a picture that it cannot take, as an error of Beholder's."""
+    from PIL.Image import DecompressionBombError
+
     try:
         yield
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, DecompressionBombError) as error:
         told = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
             f"{kind} cannot code a picture of {x.shape[1]}x{x.shape[0]} pixels: {told}; pass a smaller one"

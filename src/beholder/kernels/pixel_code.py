@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from beholder.kernels.code import FLOATS, F, carray, exact, matrix, signature, types, wide
+from beholder.kernels.code import FLOATS, F, carray, exact, inline, matrix, signature, types, wide
 
 __all__ = ["KERNELS"]
 
@@ -18,13 +18,30 @@ NEGATIVE_ZERO = np.uint32(0x80000000)
 
 
 @exact
-def _limit(bits: Array, limit: Any) -> Any:
-    """The largest bit pattern of float32 values, or `limit`: those of [0, 1] come first, then all others, also NaN."""
+def _largest_bits(bits: Array) -> Any:
     wide()
-    largest = limit
+    largest = np.uint32(0)
+    for j in range(bits.size):
+        largest = max(largest, bits[j])
+    return largest
+
+
+@exact
+def _largest_but_negative_zeros(bits: Array) -> Any:
+    wide()
+    largest = np.uint32(0)
     for j in range(bits.size):
         largest = max(largest, bits[j] if bits[j] != NEGATIVE_ZERO else np.uint32(0))
     return largest
+
+
+@inline
+def _limit(bits: Array, limit: Any) -> Any:
+    """The largest bit pattern of float32 values, or `limit`: those of [0, 1] come first, then all others, also NaN."""
+    largest = _largest_bits(bits)
+    if largest >= NEGATIVE_ZERO:
+        largest = _largest_but_negative_zeros(bits)
+    return max(limit, largest)
 
 
 @exact

@@ -350,9 +350,9 @@ def mad(image: Array, reference: Array, *, levels: float | None = None) -> Array
     """Most apparent distortion, of visible errors near the threshold and of changed appearance above; 0 for equal.
 
     image, reference: (N, C, H, W) in [0, 1], equal shapes, C 1 or 3. Returns (N,). As the authors' program of April
-    2010, on rounded ``rgb2gray``: blocks of 16x16 pixels every 4 pixels, 32 cycles per degree, log-Gabor filters of
-    five scales and four orientations, a geometric mean whose weights follow visibility. It is worked out in double
-    precision.
+    2010, on ``rgb2gray`` (integers rounded): blocks of 16x16 pixels every 4 pixels, 32 cycles per degree, log-Gabor
+    filters of five scales and four orientations, a geometric mean whose weights follow visibility. It is worked out in
+    double precision.
     """
     xp = namespace(image, reference)
     x, y = (255 * xp.astype(to_luma(a, "matlab", levels), xp.float64) for a in (image, reference))

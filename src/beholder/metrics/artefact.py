@@ -104,9 +104,9 @@ def laplacian_sharpness(image: Array, *, colour: str = "luma", levels: float | N
 
     image: (N, C, H, W) in [0, 1], C 1 or 3. Returns (N,), below 1020 squared. As ``cv2.Laplacian(grey,
     cv2.CV_64F).var()``: four neighbours, the picture mirrored about its edge pixels, grey in 0..255. Colour becomes
-    BT.601 luma, which is not rounded; with the preset ``opencv`` integers become ``cv2.cvtColor``'s rounded grey,
-    whose rounding noise adds about 1 to 1.7: much of the value where a picture is blurred. Noise counts as detail:
-    compare pictures of one camera and scene. Raises InputError for another colour.
+    BT.601 luma, which is not rounded; with the preset ``opencv`` integers, but not floats, become ``cv2.cvtColor``'s
+    rounded grey, whose rounding noise adds about 1 to 1.7: much of the value where a picture is blurred. Noise counts
+    as detail: compare pictures of one camera and scene. Raises InputError for another colour.
     """
     xp = namespace(image)
     if colour not in ("luma", "opencv"):

@@ -52,7 +52,9 @@ class Parameters:
     def save(self, path: str | Path) -> None:
         """Write a safetensors file, which `model=` of the metric takes; OutputError where it cannot be written."""
         if Path(path).suffix.lower() != ".safetensors":
-            raise OutputError(f"a fitted model is a safetensors file, got the name {str(path)!r}; end it in .safetensors")
+            raise OutputError(
+                f"a fitted model is a safetensors file, got the name {str(path)!r}; end it in .safetensors"
+            )
         table: dict[str, Any] = {
             "__metadata__": {KEY: json.dumps({**self.header, "format": FORMAT, "version": __version__}, sort_keys=True)}
         }
@@ -176,5 +178,7 @@ def parameters_of(model: Any, metric: str) -> Parameters:
     try:
         changed = Path(model).stat().st_mtime_ns
     except OSError as error:
-        raise ModelError(f"{metric}: the model file {model} cannot be read: {error.strerror}; check the path") from error
+        raise ModelError(
+            f"{metric}: the model file {model} cannot be read: {error.strerror}; check the path"
+        ) from error
     return _kept(str(model), changed, metric)

@@ -141,9 +141,9 @@ def _psnr_hvs_m_tensor(
 def psnr_hvs(image: Array, reference: Array, *, colour: str = "luma", levels: float | None = None) -> Array:
     """Peak signal-to-noise ratio of 8x8 cosine transforms, weighted by contrast sensitivity; infinite if equal.
 
-    image, reference: (N, C, H, W) in [0, 1], C 1 or 3, equal shapes. Returns (N,) in dB. As the authors' program:
-    whole blocks side by side, rows and columns left over do not count. The default takes full-range BT.601 luma;
-    the preset ``matlab`` rounded ``rgb2gray``.
+    image, reference: (N, C, H, W) in [0, 1], C 1 or 3, equal shapes. Returns (N,) in dB. As the authors' program: whole
+    blocks side by side, rows and columns left over do not count. The default takes full-range BT.601 luma; the preset
+    ``matlab`` takes ``rgb2gray`` (integers rounded).
     """
     difference = block_dct(to_luma(image, colour, levels) - to_luma(reference, colour, levels))
     return _decibel(namespace(difference).mean((difference * _seen(difference)) ** 2, axis=(1, 2, 3, 4)))
@@ -186,8 +186,9 @@ def psnr_hvs_m(image: Array, reference: Array, *, colour: str = "luma", levels: 
     """PSNR-HVS less the differences that the contrast of their block hides; infinite if none can be seen.
 
     image, reference: (N, C, H, W) in [0, 1], C 1 or 3, equal shapes. Returns (N,) in dB. As the authors' program: a
-    block hides more the more energy it has, and less where that comes of an edge between its quarters; a difference
-    of means is never hidden. The default takes full-range BT.601 luma; the preset ``matlab`` rounded ``rgb2gray``.
+    block hides more the more energy it has, and less where that comes of an edge between its quarters; a difference of
+    means is never hidden. The default takes full-range BT.601 luma; the preset ``matlab`` takes ``rgb2gray`` (integers
+    rounded).
     """
     xp = namespace(image, reference)
     x, y = (to_luma(a, colour, levels) for a in (image, reference))
@@ -287,7 +288,8 @@ def dss(image: Array, reference: Array, *, colour: str = "luma", levels: float |
 
     image, reference: (N, C, H, W) in [0, 1], C 1 or 3, equal shapes. Returns (N,). As the authors' program: whole
     blocks only; of each subband the worst twentieth (halves rounded up), for the mean also of its correlation; low
-    frequencies weigh more. The default takes full-range BT.601 luma; the preset ``matlab`` rounded ``rgb2gray``.
+    frequencies weigh more. The default takes full-range BT.601 luma; the preset ``matlab`` takes ``rgb2gray`` (integers
+    rounded).
     """
     x, y = (to_luma(a, colour, levels) for a in (image, reference))
     sx, sy = subbands(x), subbands(y)

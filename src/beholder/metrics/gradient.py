@@ -108,8 +108,8 @@ def gmsd(
 
     image, reference: (N, C, H, W) in [0, 1], C 1 or 3, equal shapes. Returns (N,). Both are averaged over 2x2 and
     halved first, gradients are Prewitt, the spread is the sample standard deviation, as in the authors' program: below
-    0.53, half the span of a similarity and a little more on nine samples. The default takes full-range BT.601 luma;
-    the preset ``matlab`` rounded ``rgb2gray``, as the authors' program is fed.
+    0.53, half the span of a similarity and a little more on nine samples. The default takes full-range BT.601 luma; the
+    preset ``matlab`` takes ``rgb2gray`` (integers rounded), as the authors' program is fed.
     """
     xp = namespace(image, reference)
     ex, ey = (prewitt_energy(shrink(to_luma(a, colour, levels), 2, zeros=True)) for a in (image, reference))
@@ -273,9 +273,9 @@ def ms_gmsd(
     """Spread of the similarity of gradient magnitudes over four scales; 0 for equal pictures.
 
     image, reference: (N, C, H, W) in [0, 1], C 1 or 3, equal shapes. Returns (N,). The paper: the first scale is the
-    picture itself, each further one half of it by 2x2 means; masking: the paper's alpha, which sharpens the
-    similarity; the root of the weighted mean of the scales' variances, below 0.5. The default takes full-range BT.601
-    luma; the preset ``matlab`` rounded ``rgb2gray``.
+    picture itself, each further one half of it by 2x2 means; masking: the paper's alpha, which sharpens the similarity;
+    the root of the weighted mean of the scales' variances, below 0.5. The default takes full-range BT.601 luma; the
+    preset ``matlab`` takes ``rgb2gray`` (integers rounded).
     """
     x, y = (to_luma(a, colour, levels) for a in (image, reference))
     return _multi_scale_deviation(x, y, masking)

@@ -151,8 +151,9 @@ def vif(
 
     image, reference: (N, C, H, W) in [0, 1], C 1 or 3, equal shapes. Returns (N,), from 0 upwards. As the authors'
     program: bands along and across of a four-level steerable pyramid, 3x3 blocks of coefficients as a Gaussian scale
-    mixture, noise variance 0.4 in squares of 0..255, on full-range BT.601 luma; the preset ``matlab`` on rounded
-    ``rgb2gray``, as the authors' program is fed. A flat reference has no information: the value is 1.
+    mixture, noise variance 0.4 in squares of 0..255, on full-range BT.601 luma; the preset ``matlab`` on ``rgb2gray``
+    (integers rounded), as the authors' program is fed. A flat reference has no information to lose: the value is 1,
+    whatever the picture, where the authors' program divides 0 by 0.
     """
     x, y = (double(to_luma(a, colour, levels) * 255) for a in (reference, image))
     received: Array = 0.0
@@ -231,7 +232,8 @@ def vif_p(
 
     image, reference: (N, C, H, W) in [0, 1], C 1 or 3, equal shapes. Returns (N,), from 0 upwards. As the authors'
     program vifp_mscale, noise variance 2 in squares of 0..255, on full-range BT.601 luma; presets ``matlab`` on
-    rounded ``rgb2gray`` and ``rgb``, the mean over channels. A flat reference has no information: the value is 1.
+    ``rgb2gray`` (integers rounded) and ``rgb``, the mean over channels. A flat reference has no information to lose:
+    the value is 1, whatever the picture, where the authors' program divides 0 by 0.
     """
     xp = namespace(image, reference)
     x, y = (to_luma(a, colour, levels) * 255 for a in (reference, image))
@@ -340,10 +342,10 @@ def iw_ssim(
 ) -> Array:
     """Multi-scale structural similarity, weighted by local information content; 1 for equal pictures.
 
-    image, reference: (N, C, H, W) in [0, 1], C 1 or 3, equal shapes. Returns (N,). As the authors' program: five
-    bands of a Laplacian pyramid, weights from a Gaussian scale mixture of 3x3 neighbours and the parent, noise
-    variance 0.4 in squares of 0..255, on full-range BT.601 luma; a negative mean similarity counts as 0. Presets:
-    ``matlab`` on rounded ``rgb2gray``, as the authors' program is fed; ``rgb``, the mean over channels.
+    image, reference: (N, C, H, W) in [0, 1], C 1 or 3, equal shapes. Returns (N,). As the authors' program: five bands
+    of a Laplacian pyramid, weights from a Gaussian scale mixture of 3x3 neighbours and the parent, noise variance 0.4
+    in squares of 0..255, on full-range BT.601 luma; a negative mean similarity counts as 0. Presets: ``matlab`` on
+    ``rgb2gray`` (integers rounded), as the authors' program is fed; ``rgb``, the mean over channels.
     """
     xp = namespace(image, reference)
     x, y = (loud_pyramid(to_luma(a, colour, levels) * 255) for a in (reference, image))

@@ -13,6 +13,7 @@ from beholder.arrays import Array, is_torch, namespace
 from beholder.errors import ChannelError, InputError, LayoutError, RangeError, SizeError
 from beholder.metrics.registry import Metric, Score, find
 from beholder.metrics.tensors import by_kernel, plain
+from beholder.metrics.values import check_values, native
 
 FULL_SCALE = {"uint8": 255, "uint16": 65535}
 LARGE = 1 << 16
@@ -81,12 +82,15 @@ class Measure:
     ) -> Array:
         """Measure pictures, one value each.
 
-        image, reference: (N, C, H, W), the judged picture first; uint8 or uint16 at full scale, or floats in
-        [0, 1], NumPy or PyTorch; a reference only for full-reference metrics. data_range: full scale of the values
+        image, reference: (N, C, H, W), the judged picture first; uint8 or uint16 at full scale, floats in [0, 1], or
+        bool, NumPy or PyTorch; a reference only for full-reference metrics. data_range: full scale of the values
         where it is another. threads: how many a kernel may use, default all processors. Returns (N,) of the same
-        library; integers are measured in double precision. Raises LayoutError, SizeError, ChannelError, RangeError.
+        library; integers are measured in double precision.
+        Presets that round colour to whole grey levels (`ssim:matlab`, `niqe:live`…) do so for integers, at their own
+        steps, and never for floats. Raises LayoutError, SizeError, ChannelError, RangeError.
         """
         self.check(image, reference)
+        image, reference = (a if a is None else native(a, data_range) for a in (image, reference))
         if data_range is None and self.card.kernel is not None:
             values = self._by_kernel(image, reference, threads or processors())
             if values is not None:
@@ -116,6 +120,7 @@ class Measure:
             fixed.update(weights=self.weights, flags=self._doubts())
             return [Score(name, float(v), preset, **fixed) for v in values]
         self.check(image, reference)
+        image = native(image)
         full_scale = FULL_SCALE.get(dtype_name(image), 1)
         if full_scale == 1:  # integers are converted by parts, to save memory
             image = to_unit(image, None, name)
@@ -232,6 +237,7 @@ def _check_array(array: Array, name: str, role: str, channels: tuple[int, ...] |
     if not isinstance(array, np.ndarray) and not is_torch(array):
         kind = type(array).__name__
         raise LayoutError(f"{name} takes NumPy arrays or PyTorch tensors (N, C, H, W), got {kind} as {role}")
+    check_values(array, name, role)
     if array.ndim != 4:
         shape = tuple(array.shape)
         raise LayoutError(f"{name} takes (N, C, H, W), got {role} of shape {shape}; add or name the missing axes")
@@ -256,8 +262,8 @@ def _check_pair(image: Array, reference: Array, name: str) -> None:
 
 
 def dtype_name(array: Array) -> str:
-    """Name of an array's element type, without its library."""
-    return str(array.dtype).rpartition(".")[2]
+    """Name of an array's element type, without its library and order of bytes."""
+    return str(getattr(array.dtype, "name", array.dtype)).rpartition(".")[2]
 
 
 def to_unit(array: Array, data_range: float | None, name: str, threads: int | None = None) -> Array:
@@ -267,6 +273,7 @@ def to_unit(array: Array, data_range: float | None, name: str, threads: int | No
     look at the values, default all processors. Raises RangeError for values outside, NaN, infinity, and other integer
     types without a data_range.
     """
+    array = native(array, data_range)
     kind = dtype_name(array)
     is_float = kind in ("float16", "bfloat16", "float32", "float64")
     if data_range is not None and not (data_range > 0 and np.isfinite(data_range)):

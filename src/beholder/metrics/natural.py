@@ -162,10 +162,10 @@ def niqe(
     """Distance of a picture's statistics from those of natural photographs, without opinions; lower is more natural.
 
     image: (N, C, H, W) in [0, 1], C 1 or 3, with room for two blocks of 96x96 or more. Returns (N,), about 3 for
-    photographs. model: "live" (the authors' parameters), the path of a file that `fit_niqe` made, or what it
-    returned. inverse: "exact", or "table", shapes in steps of .001 as in the authors' program, without gradients.
-    Blocks without any contrast are left out. The default takes full-range BT.601 luma; the preset ``live`` rounded
-    ``rgb2gray``, as the authors' program is fed; ``basicsr`` rounded studio-range luma, as BasicSR and
+    photographs. model: "live" (the authors' parameters), the path of a file that `fit_niqe` made, or what it returned.
+    inverse: "exact", or "table", shapes in steps of .001 as in the authors' program, without gradients. Blocks without
+    any contrast are left out. The default takes full-range BT.601 luma; the preset ``live`` takes ``rgb2gray``
+    (integers rounded), as the authors' program is fed; ``basicsr`` studio-range luma (integers rounded), as BasicSR and
     super-resolution papers do.
     """
     parameters = parameters_of(model, "niqe")
@@ -235,7 +235,7 @@ def brisque(
     image: (N, C, H, W) in [0, 1], C 1 or 3. Returns (N,). model: "live" (the authors' support vectors, from the LIVE
     data set), the path of a file that `fit_brisque` made, or what it returned. inverse: "exact", or "table", shapes in
     steps of .001 as in the authors' program, without gradients. The default takes full-range BT.601 luma; the preset
-    ``live`` rounded ``rgb2gray``, as the authors' program is fed.
+    ``live`` takes ``rgb2gray`` (integers rounded), as the authors' program is fed.
     """
     parameters = parameters_of(model, "brisque")
     features = brisque_features(picture_moments(grey_levels(image, colour, levels)), inverse)

@@ -69,7 +69,8 @@ def nlpd(image: Array, reference: Array, *, colour: str = "luma", levels: float 
 
     image, reference: (N, C, H, W) in [0, 1], C 1 or 3, equal shapes. Returns (N,), from 0 upwards. As the authors'
     program: six levels, each divided by the magnitude of its neighbours, the mean over levels of the root mean square
-    difference, on full-range BT.601 luma; the preset ``matlab`` on rounded ``rgb2gray``, as the authors' table has it.
+    difference, on full-range BT.601 luma; the preset ``matlab`` on ``rgb2gray`` (integers rounded), as the authors'
+    table has it.
     """
     xp = namespace(image, reference)
     build = functools.partial(laplacian_pyramid, taps=BURT, levels=len(CONSTANTS), edges=("mirror", "repeat"))
@@ -154,8 +155,8 @@ def cw_ssim(
 
     image, reference: (N, C, H, W) in [0, 1], C 1 or 3, equal shapes. Returns (N,). As the authors' program with four
     levels, eight orientations and no constant: the coarsest level of the complex steerable pyramid, 7x7 windows,
-    weighted towards the middle of the picture, on full-range BT.601 luma; the preset ``matlab`` on rounded
-    ``rgb2gray``, as the authors' program is fed.
+    weighted towards the middle of the picture, on full-range BT.601 luma; the preset ``matlab`` on ``rgb2gray``
+    (integers rounded), as the authors' program is fed.
     """
     x, y = (complex_bands(to_luma(a, colour, levels) * 255, level, orientations) for a in (image, reference))
     return namespace(image).mean(band_similarity(x, y, k), axis=(1, 2))

@@ -23,6 +23,8 @@ KINDS = {"reference": "full reference", "image": "no reference", "set": "set"}
 Better = Literal["higher", "lower"]
 Function = TypeVar("Function", bound=Callable[..., Array])
 
+ROUNDED = ("matlab", "studio", "opencv")
+"""The mixes of colours that are rounded, of metrics that know the steps of their input (`levels`)."""
 WORDS = ("bad", "poor", "fair", "good", "excellent")
 """The five words of ITU-R BT.500, a fifth of the 0-100 scale each."""
 
@@ -217,10 +219,56 @@ def sources_of(name: str) -> dict[str, list[str]]:
     return _sources().get(name, {})
 
 
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting that a user may give to a metric: its name, its type in words, and its default."""
+
+    name: str
+    type: str
+    default: Any
+
+
+def settings_of(card: Metric) -> list[Setting]:
+    """What can be set by name, as in ``bh.metric("ssim", colour="luma")``."""
+    found = inspect.signature(card.function).parameters.values()
+    named = [p for p in found if p.kind is p.KEYWORD_ONLY and p.name != "levels"]
+    return [Setting(p.name, "file" if p.name == card.file_setting else str(p.annotation), p.default) for p in named]
+
+
+def rounding_presets(card: Metric) -> list[str]:
+    """The presets ("" is the default one) that round a mix of colours to whole steps where the input is integers."""
+    parameters = inspect.signature(card.function).parameters
+    if "levels" not in parameters:
+        return []
+    usual = parameters["colour"].default if "colour" in parameters else "matlab"
+    return [p for p in ("", *card.presets) if card.presets.get(p, {}).get("colour", usual) in ROUNDED]
+
+
 def normalise(name: str) -> str:
     """The canonical spelling of a metric's name without its preset: lower case, underscores, aliases resolved."""
     key = name.strip().lower().replace("-", "_").replace(" ", "_")
     return _ALIASES.get(key, _ALIASES.get(key.replace("_", ""), key))
+
+
+def _nearest(name: str) -> str:
+    """The metric that was most likely meant, empty where none is near.
+
+    Of names that are about equally near the one that begins alike counts, then the one of the same length.
+    """
+
+    def likeness(known: str) -> float:
+        part = 0.9 if len(name) > 2 and name in known else 0.0
+        return max(part, difflib.SequenceMatcher(None, name, known).ratio())
+
+    def order(known: str) -> tuple[int, int, str]:
+        differ = (i for i, (a, b) in enumerate(zip(name, known, strict=False)) if a != b)
+        return -next(differ, min(len(name), len(known))), abs(len(known) - len(name)), known
+
+    found = {known: likeness(known) for known in _ALIASES}
+    best = max(found.values(), default=0.0)
+    if best < 0.65:  # below, more than a third of the letters are others
+        return ""
+    return _ALIASES[min((known for known, like in found.items() if like >= best - 0.05), key=order)]
 
 
 def find(name: str) -> tuple[Metric, str]:
@@ -233,8 +281,8 @@ def find(name: str) -> tuple[Metric, str]:
     base, _, preset = name.partition(":")
     card = CARDS.get(normalise(base))
     if card is None:
-        near = difflib.get_close_matches(normalise(base), _ALIASES, n=1, cutoff=0.5)
-        hint = f"did you mean {_ALIASES[near[0]]!r}?" if near else f"known metrics: {', '.join(sorted(CARDS))}"
+        near = _nearest(normalise(base))
+        hint = f"did you mean {near!r}?" if near else f"known metrics: {', '.join(sorted(CARDS))}"
         raise UnknownMetricError(f"no metric is called {base!r}; {hint} (`beholder metrics` lists them all)")
     preset = preset.strip().lower().replace("_", "-")
     if preset and preset not in card.presets:

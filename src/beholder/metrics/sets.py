@@ -58,7 +58,9 @@ class FeatureSet:
     def __add__(self, other: FeatureSet) -> FeatureSet:
         """Both sets as one; InputError where they are not of one network."""
         if not isinstance(other, FeatureSet):
-            raise InputError(f"a FeatureSet is merged with another one, got {type(other).__name__}; collect its features")
+            raise InputError(
+                f"a FeatureSet is merged with another one, got {type(other).__name__}; collect its features"
+            )
         _check_kin(self, other)
         merged = FeatureSet(self.size, self.name, self.keep and other.keep)
         merged.count = self.count + other.count

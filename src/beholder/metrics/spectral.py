@@ -75,8 +75,8 @@ def sam(image: Array, reference: Array) -> Array:
     """Mean angle between the spectra of corresponding pixels, in radians; 0 for equal pictures.
 
     image, reference: (N, C, H, W) in [0, 1], any C, equal shapes. Returns (N,), 0 to pi / 2. Pixels that are black in
-    either picture have no angle and are left out, as in sewar; 0 where none is left. torchmetrics gives the same where
-    no pixel is black.
+    either picture have no angle and are left out, as in sewar; 0 where none is left (a black reference), where sewar
+    and torchmetrics have NaN. torchmetrics gives the same where no pixel is black.
     """
     total, count = _angles(image, reference)
     xp = namespace(total)

@@ -96,10 +96,10 @@ def ssim(
 ) -> Array:
     """Structural similarity, the mean over pixels and channels; 1 for equal pictures.
 
-    image, reference: (N, C, H, W) in [0, 1], equal shapes. Returns (N,). The default is the paper: Gaussian window
-    of 11 pixels and sigma 1.5, only where it fits, K1 = .01, K2 = .03, colour as the mean over channels. Presets:
-    ``y`` on full-range BT.601 luma; ``matlab`` on MATLAB's rounded ``rgb2gray``, as the authors' program is
-    fed; ``wang-downsampled`` likewise, first averaged and reduced by round(min(H, W) / 256), as the authors advise;
+    image, reference: (N, C, H, W) in [0, 1], equal shapes. Returns (N,). The default is the paper: Gaussian window of
+    11 pixels and sigma 1.5, only where it fits, K1 = .01, K2 = .03, colour as the mean over channels. Presets: ``y`` on
+    full-range BT.601 luma; ``matlab`` on MATLAB's ``rgb2gray`` (integers rounded), as the authors' program is fed;
+    ``wang-downsampled`` likewise, first averaged and reduced by round(min(H, W) / 256), as the authors advise;
     ``skimage`` as scikit-image's default (uniform 7x7 window, sample covariance).
     """
     x, y = (to_luma(a, colour, levels) for a in (image, reference))
@@ -193,8 +193,8 @@ def ms_ssim(
     """Structural similarity over five scales, the mean over channels; 1 for equal pictures.
 
     image, reference: (N, C, H, W) in [0, 1], equal shapes. Returns (N,). The default is the paper: the product of
-    contrast-structure terms, and of SSIM at the last scale, raised to the scales' weights; a negative mean term
-    counts as 0. Presets: ``y`` on full-range BT.601 luma; ``matlab`` on rounded ``rgb2gray``; ``matlab-sum``
+    contrast-structure terms, and of SSIM at the last scale, raised to the scales' weights; a negative mean term counts
+    as 0. Presets: ``y`` on full-range BT.601 luma; ``matlab`` on ``rgb2gray`` (integers rounded); ``matlab-sum``
     likewise, with the weighted sum that the authors' program offers and that published tables often hold.
     """
     x, y = (to_luma(a, colour, levels) for a in (image, reference))
@@ -238,7 +238,8 @@ def uqi(image: Array, reference: Array, *, colour: str = "luma", levels: float |
 
     image, reference: (N, C, H, W) in [0, 1], C 1 or 3, equal shapes. Returns (N,). As the authors' program, on
     full-range BT.601 luma: where both windows are flat, luminance alone counts, and two black windows are equal.
-    Presets: ``matlab`` on rounded ``rgb2gray``, as the authors' program is fed; ``rgb``, the mean over channels.
+    Presets: ``matlab`` on ``rgb2gray`` (integers rounded), as the authors' program is fed; ``rgb``, the mean over
+    channels.
     """
     xp = namespace(image, reference)
     x, y = (to_luma(a, colour, levels) for a in (image, reference))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +60,7 @@ def is_published(digest: str, backbone: str) -> bool:
     return digest.startswith(BACKBONES[backbone].sha256)
 
 
-def weights_digest(path: str | Path) -> str:
+def weights_digest(path: str | os.PathLike[str]) -> str:
     """The SHA-256 of a file, in hexadecimal; worked out once for each state of the file."""
     stat = Path(path).stat()
     return _digest(str(path), stat.st_mtime_ns, stat.st_size)
@@ -90,13 +89,11 @@ def read_state(path: Path) -> dict[str, Any]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # what a damaged file raises has no base class of its own
         # the libraries' own texts run over many lines, and advise to run whatever code the file holds
-        told = "a damaged file, or one that holds something else"
-        if isinstance(error, pickle.UnpicklingError):
-            told = "another kind of file, or Python objects in it, which are never loaded"
-        elif isinstance(error, OSError) and error.strerror:
+        told = "a damaged file or another kind, or Python objects in it, which are never loaded"
+        if isinstance(error, OSError) and error.strerror:
             told = error.strerror.lower()
         raise ModelError(
-            f"{path} cannot be read as weights: expected a table of tensors as PyTorch's save or safetensors writes it, "
+            f"{path} cannot be read as weights: expected a table of tensors as PyTorch or safetensors writes it, "
             f"got {told}; get the file anew"
         ) from error
     if not isinstance(state, dict) or not all(torch.is_tensor(v) for v in state.values()):

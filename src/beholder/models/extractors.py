@@ -38,6 +38,16 @@ def extractor(name: str = "beholder", weights: Any = None, threads: int = 1) -> 
     raise InputError(f"no network is called {name!r}; choose 'beholder', which is shipped, or 'inception' with weights")
 
 
+def is_known(name: str) -> bool:
+    """Whether features by this network, as an `Extractor` names it, are by shipped or published weights."""
+    kind, _, digest = name.partition(" ")
+    if kind != "inception":
+        return True
+    from beholder.models.backbones import is_published
+
+    return is_published(digest, "inception_fid")
+
+
 def _shipped(threads: int) -> Extractor:
     from beholder.models.runtime import assessor, weights_hash
 

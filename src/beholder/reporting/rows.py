@@ -15,7 +15,7 @@ RowSource = Callable[[], Iterator[Row]]
 """Gives the rows from the first on, each time it is called: some formats need two passes, none a list."""
 Kind = Literal["text", "word", "count", "list", "number"]
 
-FIXED = ("image", "reference", "width", "height", "flags", "error")
+FIXED = ("image", "reference", "width", "height", "images", "references", "flags", "error")
 SUFFIXES = ("_low", "_high", "_word")
 
 
@@ -25,7 +25,7 @@ def column_kind(column: str) -> Kind:
         return "text"
     if column == "reference" or column.endswith("_word"):
         return "word"
-    if column in ("width", "height"):
+    if column in ("width", "height", "images", "references"):
         return "count"
     return "list" if column == "flags" else "number"
 

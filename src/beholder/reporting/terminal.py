@@ -100,6 +100,7 @@ class _Table:
         self.ascii = console.options.ascii_only
         self.names = metric_columns(columns)
         self.limits = thresholds(meta)
+        self.sets, self.compared = "images" in columns, ""
         self.size = 11 if console.width >= NARROW else 0
         self.parts: dict[str, tuple[int, int, int]] = {}
         for name in self.names:
@@ -174,13 +175,19 @@ class _Table:
     def summary(self, count: int, failed: int) -> None:
         from rich.text import Text
 
-        line = Text(f"{count:,} picture{'' if count == 1 else 's'}", style="bold")
+        what = f"{count:,} picture{'' if count == 1 else 's'}"
+        if self.sets:
+            what = self.compared if count == 1 else f"{count:,} comparisons of sets"
+        line = Text(what, style="bold")
         line.append(f", {failed:,} error{'' if failed == 1 else 's'}", style="bold red" if failed else "")
         self.print(line)
 
     def row(self, row: Row) -> None:
         cross = "x" if self.ascii else "×"
         size = f"{row['width']}{cross}{row['height']}" if row.get("width") and row.get("height") else ""
+        if self.sets:
+            size = f"{row['images']}, {row['references']}"
+            self.compared = f"{row['images']:,} pictures compared with {row['references']:,}"
         cells = [(self.cell(row, n), WORD_STYLES.get(row.get(f"{n}_word") or "", "")) for n in self.names]
         error = printable(row.get("error") or "", ascii_only=self.ascii)
         if error and all(row.get(name) is None for name in self.names):
@@ -215,7 +222,7 @@ def print_table(
     stream = (clean_row(row, columns) for row in rows)
     first = list(islice(stream, LOOKAHEAD))
     table = _Table(console, columns, meta, first)
-    table.line("image", "size", [(table.heading(name), "bold") for name in table.names])
+    table.line("image", "pictures" if table.sets else "size", [(table.heading(name), "bold") for name in table.names])
     if table.root:
         table.print_folder()
     table.rule()

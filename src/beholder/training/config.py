@@ -51,6 +51,7 @@ class Input:
     flip: bool = _field(True, "mirror at random, left and right: keeps the label")
     augment: tuple[str, ...] = _field((), "further label-preserving variations (see beholder.datasets.augmenting)")
     cache: str = _field("", "folder for decoded pictures, so that training does not wait for JPEG; empty: none")
+    frozen_cache: str = _field("", "folder for what model.frozen stages give of whole pictures, worked out once")
     test_crops: int = _field(0, "crops averaged in validation; 0: the whole picture as it is scored", least=0)
 
 

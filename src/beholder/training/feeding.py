@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,9 +26,12 @@ Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 class Batch(NamedTuple):
-    """Pictures (N, 3, H, W) in [0, 1], their references where the network compares, and what is known of them."""
+    """Pictures (N, 3, H, W) in [0, 1], their references where the network compares, and what is known of them.
 
-    image: Tensor
+    In place of pictures it may hold what a body's frozen stages gave (`beholder.training.caching`).
+    """
+
+    image: Tensor | list[Tensor]
     reference: Tensor | None
     target: Target
 
@@ -122,11 +125,16 @@ class Feed(torch.utils.data.Dataset[Known]):
                 raise InputError(f"{sample.image} and its reference differ in size: {image.shape}, {reference.shape}")
         # Pictures of one content are cropped alike, so that they can be mixed.
         image, reference = self._prepare(image, reference, item.crop, (self.epoch, group, item.crop))
+        return self.known_of(sample, image, reference, item, epoch=self.epoch)
+
+    def known_of(self, sample: Sample, image: Pixels, reference: Pixels | None, item: Item, *, epoch: int) -> Known:
+        """A sample's pixels with its numbers, the opinion redrawn where the regularisation says so."""
         score, std = sample.mos, math.nan if sample.std is None else sample.std
         noise = self.config.regularisation.label_noise
         if noise and self.training and sample.std is not None:
-            own = generator(self.config.run.seed, self.epoch, item.sample, item.crop, 1)
+            own = generator(self.config.run.seed, epoch, item.sample, item.crop, 1)
             score += float(own.normal(0, noise * sample.std))
+        group = self.groups[sample.group]
         return Known(image, reference, score, std, -1, math.nan, group, math.nan, 1.0, self._map(image, None))
 
     def _synthetic(self, job: Job) -> Known:
@@ -176,11 +184,19 @@ def collate(known: Sequence[Known]) -> Batch:
     def stack(arrays: Sequence[Any]) -> Tensor:
         return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).float().div_(255)
 
+    references = [k.reference for k in known]
+    compared = None if any(r is None for r in references) else stack(references)
+    return Batch(stack([k.image for k in known]), compared, target_of(known))
+
+
+def target_of(known: Sequence[Known]) -> Target:
+    """The numbers of several pictures as one target."""
+
     def column(name: str, kind: torch.dtype = torch.float32) -> Tensor:
         return torch.tensor([getattr(k, name) for k in known], dtype=kind)
 
     maps = [k.map for k in known if k.map is not None]
-    target = Target(
+    return Target(
         score=column("score"),
         std=column("std"),
         type=column("type", torch.int64),
@@ -190,21 +206,29 @@ def collate(known: Sequence[Known]) -> Batch:
         weight=column("weight"),
         map=torch.from_numpy(np.stack(maps)[:, None]) if len(maps) == len(known) else None,
     )
-    references = [k.reference for k in known]
-    compared = None if any(r is None for r in references) else stack(references)
-    return Batch(stack([k.image for k in known]), compared, target)
 
 
 class Loader:
     """Batches of a feed, shuffled by (seed, epoch); goes on from any batch of any epoch.
 
-    Pictures that are to be ordered or mixed (`chains`) stay in one batch. Several processes of one training share the
-    batches out.
+    Pictures that are to be ordered or mixed (`chains`) stay in one batch. sizes: by place, where only pictures of one
+    size fit into a batch. join: what makes a batch of them. Several processes of one training share the batches out.
     """
 
-    def __init__(self, feed: Feed, *, shuffle: bool, batch: int, workers: int, seed: int, chains: bool = False) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        *,
+        shuffle: bool,
+        batch: int,
+        workers: int,
+        seed: int,
+        chains: bool = False,
+        join: Callable[..., Any] = collate,
+        sizes: Sequence[Any] = (),
+    ) -> None:
         self.feed, self.shuffle, self.batch, self.seed, self.chains = feed, shuffle, batch, seed, chains
-        self.workers = workers
+        self.workers, self.join, self.sizes = workers, join, sizes
         self.epoch, self.first = 0, 0
         self.feed.set_epoch(0)
 
@@ -233,11 +257,16 @@ class Loader:
         if self.shuffle:
             order = generator(self.seed, epoch, 7).permutation(len(units))
             units = [units[i] for i in order]
-        found: list[list[int]] = [[]]
+        full: list[list[int]] = []
+        open_batches: dict[Any, list[int]] = {}
         for unit in units:
-            if found[-1] and len(found[-1]) + len(unit) > self.batch:
-                found.append([])
-            found[-1] += unit
+            size = self.sizes[unit[0]] if self.sizes else None
+            waiting = open_batches.setdefault(size, [])
+            if waiting and len(waiting) + len(unit) > self.batch:
+                full.append(waiting)
+                waiting = open_batches[size] = []
+            waiting += unit
+        found = [*full, *(waiting for waiting in open_batches.values() if waiting)]
         rank, world = self._share()
         return found[rank : len(found) // world * world : world] if world > 1 else found
 
@@ -247,7 +276,7 @@ class Loader:
     def __iter__(self) -> Iterator[Batch]:
         places = self.batches(self.epoch)[self.first :]  # read at the first step, not when Lightning asks for it
         self.first = 0
-        yield from DataLoader(self.feed, batch_sampler=places, num_workers=self.workers, collate_fn=collate)
+        yield from DataLoader(self.feed, batch_sampler=places, num_workers=self.workers, collate_fn=self.join)
 
 
 def _chained(feed: Feed) -> list[list[int]]:

@@ -36,6 +36,7 @@ from beholder.models.assessors.heads import set_target
 from beholder.models.assessors.networks import load_network, make_network, save_network
 from beholder.models.files import load_model
 from beholder.progress import Counter, tell
+from beholder.training.caching import BegunFeed, check_cache, collate_begun
 from beholder.training.calibration import FEWEST, conformal_interval, coverage, domain_of
 from beholder.training.config import Config
 from beholder.training.curves import draw_curves
@@ -143,15 +144,26 @@ def _types(config: Config) -> Sequence[Distortion]:
     return [find(name) for name in config.synthesis.types] or list_distortions("kadid")
 
 
-def _loaders(config: Config, data: Dataset) -> tuple[Loader, Loader]:
+def _loaders(config: Config, data: Dataset, network: nn.Module, *, quiet: bool) -> tuple[Loader, Loader]:
     card, terms = find_architecture(config.model.architecture), {n for n, w in config.loss.terms.items() if w}
     kind = str(config.loss.settings.get("ssim_map", {}).get("kind", "ssim")) if terms & {"ssim_map", "map"} else ""
     run = config.run
     feed = Feed(data.of("train"), config, compares=card.reference, maps=kind)
     chains = bool(terms & {"margin_rank", "fidelity"}) or config.regularisation.mixup > 0
-    train = Loader(feed, shuffle=True, batch=run.batch, workers=run.workers, seed=run.seed, chains=chains)
+    train = _loader(feed, network, config, shuffle=True, batch=run.batch, chains=chains, quiet=quiet)
     seen = Feed(data.of("validation"), config, compares=card.reference, training=False)
-    return train, Loader(seen, shuffle=False, batch=1, workers=run.workers, seed=run.seed)
+    return train, _loader(seen, network, config, shuffle=False, batch=1, quiet=quiet)
+
+
+def _loader(feed: Feed, network: nn.Module, config: Config, *, quiet: bool, **how: Any) -> Loader:
+    """Batches of pictures, or where the configuration keeps them, of what the frozen stages give."""
+    run = config.run
+    if not config.input.frozen_cache:
+        return Loader(feed, workers=run.workers, seed=run.seed, **how)
+    check_cache(network, config)
+    begun = BegunFeed(feed, network)
+    begun.fill(quiet=quiet)
+    return Loader(begun, workers=0, seed=run.seed, join=collate_begun, sizes=begun.sizes(), **how)
 
 
 def train_member(
@@ -180,7 +192,7 @@ def train_member(
     else:
         _load_weights(network, config.model.weights)
     freeze(network, config.model.frozen)
-    train, validation = _loaders(config, data)
+    train, validation = _loaders(config, data, network, quiet=quiet)
     steps = math.ceil(len(train) / run.accumulate) * run.epochs
     assessing = Assessing(network, config, steps, seed)
     keeper = Keeper(train, folder, run.checkpoint_minutes, run.minutes)
@@ -292,7 +304,7 @@ def _load_weights(network: nn.Module, path: str) -> None:
     kept = {k.removeprefix("network."): v for k, v in state.items() if not k.startswith("domain.")}
     own = network.state_dict()
     fitting = {k: v for k, v in kept.items() if k in own and own[k].shape == v.shape}
-    if not fitting:
+    if not any(own[k].ndim > 1 for k in fitting):
         raise ModelError(f"no weight in {path} fits this architecture; give model.architecture and settings as in it")
     network.load_state_dict(fitting, strict=False)
 
@@ -302,20 +314,17 @@ def predict(
 ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
     """Scores of all pictures of a data set as they are scored in use, and the features behind them where wanted."""
     card = find_architecture(config.model.architecture)
-    loader = Loader(
-        Feed(data, config, compares=card.reference, training=False),
-        shuffle=False,
-        batch=1,
-        workers=config.run.workers,
-        seed=0,
-    )
+    feed = Feed(data, config, compares=card.reference, training=False)
+    cached = replace(config, input=replace(config.input, frozen_cache="")) if not hasattr(network, "begin") else config
+    loader = _loader(feed, network, cached, shuffle=False, batch=1, quiet=quiet)
     scores, seen = [], []
     network.eval()
     counter = Counter("scoring", len(loader), quiet=quiet)
+    assessing = Assessing(network, config, 1, 0).eval()
     with torch.inference_mode():
-        for batch in loader:
-            image = batch.image.to(memory_format=torch.channels_last)
-            judged = network(image) if batch.reference is None else network(image, batch.reference)
+        for given in loader:
+            batch = assessing.transfer_batch_to_device(given, torch.device("cpu"), 0)
+            judged = assessing(batch.image, batch.reference)
             scores.append(float(judged.score[0].clamp(0, 100)))
             if features and judged.features is not None:
                 seen.append(judged.features[0].float().numpy())

@@ -48,8 +48,12 @@ class Assessing(lightning.LightningModule):
         self._losses: list[float] = []
         self._judged: list[tuple[Tensor, Tensor]] = []
 
-    def forward(self, image: Tensor, reference: Tensor | None = None) -> Judgement:
-        """What the network says of a batch."""
+    def forward(self, image: Tensor | list[Tensor], reference: Tensor | None = None) -> Judgement:
+        """What the network says of a batch; in place of pictures, of what its frozen stages gave."""
+        if isinstance(image, list):
+            network: Any = self.network
+            begun: Judgement = network.finish(image)
+            return begun
         found: Judgement = self.network(image) if reference is None else self.network(image, reference)
         return found
 
@@ -76,7 +80,7 @@ class Assessing(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of a batch."""
         image, target = batch.image, batch.target
-        if self.config.regularisation.mixup:
+        if self.config.regularisation.mixup and not isinstance(image, list):
             image, target = mix(image, target, self.config.regularisation.mixup)
         judged = self(image, batch.reference)
         total, parts = self.objective(judged, target)
@@ -87,7 +91,7 @@ class Assessing(lightning.LightningModule):
                 "lower optimiser.rate, or set optimiser.clip = 1"
             )
         self._losses.append(float(total.detach()))
-        self.log("loss", total.detach(), prog_bar=True, batch_size=len(image))
+        self.log("loss", total.detach(), prog_bar=True, batch_size=len(target.score))
         return total
 
     def optimizer_step(self, *arguments: Any, **settings: Any) -> None:
@@ -118,8 +122,10 @@ class Assessing(lightning.LightningModule):
         """A batch on the network's device, in the memory layout that convolutions are quickest with."""
 
         def move(x: Tensor) -> Tensor:
-            return x.to(device=device, memory_format=torch.channels_last)
+            return x.to(device=device, memory_format=torch.channels_last) if x.ndim == 4 else x.to(device)
 
+        if isinstance(batch.image, list):
+            return Batch([move(x) for x in batch.image], None, batch.target.to(device))
         reference = None if batch.reference is None else move(batch.reference)
         return Batch(move(batch.image), reference, batch.target.to(device))
 

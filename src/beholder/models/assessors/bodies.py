@@ -56,6 +56,14 @@ class Body(nn.Module):
                 parameter.requires_grad_(i >= self.frozen)
         return self.train(self.training)
 
+    def begin(self, image: Tensor, stages: int) -> tuple[Tensor, list[Tensor]]:
+        """What the first `stages` stages make of a picture, and the maps on the way; InputError where it cannot."""
+        raise InputError("this body cannot be stopped after a stage; use efficientnet_lite0, or no input.frozen_cache")
+
+    def finish(self, x: Tensor, stages: int) -> list[Tensor]:
+        """The maps after the first `stages` stages, of what `begin` made."""
+        raise InputError("this body cannot go on after a stage; use efficientnet_lite0, or no input.frozen_cache")
+
     def train(self, mode: bool = True) -> Body:
         """Training or evaluation mode; frozen stages and fixed normalisations stay in the latter."""
         super().train(mode)
@@ -103,13 +111,27 @@ class Lite0(Body):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """The maps."""
-        x = self.net.stem(image * (255 / 128) - (127 / 128))
-        maps = []
-        for i, (block, rate) in enumerate(zip(self.net.blocks, self.rates, strict=True)):
-            x = _block(block, x, rate)
-            if i in TAPS:
-                maps.append(x)
-        return [*maps, self.net.head(x)]
+        x, maps = self.begin(image, len(STAGES) + 2)
+        return [*maps, x]
+
+    def begin(self, image: Tensor, stages: int) -> tuple[Tensor, list[Tensor]]:
+        """What the first `stages` stages make of a picture, at least one, and the maps on the way; not the last map."""
+        return self._walk(self.net.stem(image * (255 / 128) - (127 / 128)), 1, stages)
+
+    def finish(self, x: Tensor, stages: int) -> list[Tensor]:
+        """The maps that come after the first `stages` stages, of what `begin` made; with all stages done, x itself."""
+        x, maps = self._walk(x, stages, len(STAGES) + 2)
+        return [*maps, x]
+
+    def _walk(self, x: Tensor, first: int, last: int) -> tuple[Tensor, list[Tensor]]:
+        maps, start = [], 0
+        for stage, (repeats, *_) in enumerate(STAGES, 1):
+            for i in range(start, start + repeats) if first <= stage < last else ():
+                x = _block(self.net.blocks[i], x, self.rates[i])
+                if i in TAPS:
+                    maps.append(x)
+            start += repeats
+        return self.net.head(x) if first <= len(STAGES) + 1 < last else x, maps
 
 
 def _block(block: nn.Module, x: Tensor, rate: float) -> Tensor:

@@ -142,3 +142,29 @@ class General(nn.Module):
             small = self.body(F.avg_pool2d(image, 2))
             pooled += [pool_moments(small[i]) for i in self.taps]
         return torch.cat(pooled, 1)
+
+    def begin(self, image: Tensor) -> list[Tensor]:
+        """What the body's frozen stages give, to be kept between epochs: for each size the pooled maps, and the rest.
+
+        The rest, (N, C, h, w), is what the later stages go on from; it is empty where all stages are frozen.
+        """
+        check_picture("beholder", image, self.min_size)
+        found = []
+        for x in (image, F.avg_pool2d(image, 2)) if self.both_sizes else (image,):
+            rest, maps = self.body.begin(x, self.body.frozen)
+            if self.body.frozen == len(self.body.stages):
+                maps, rest = [*maps, rest], rest[:, :0]
+            pooled = [pool_moments(m) for i, m in enumerate(maps) if i in self.taps]
+            found += [torch.cat(pooled, 1) if pooled else rest[:, :0].mean((2, 3)), rest]
+        return found
+
+    def finish(self, begun: Sequence[Tensor]) -> Judgement:
+        """The judgement of what `begin` gave: all but the map."""
+        pooled = []
+        for before, rest in zip(begun[::2], begun[1::2], strict=True):
+            pooled.append(before)
+            if rest.shape[1]:
+                maps = self.body.finish(rest, self.body.frozen)
+                first = len(self.body.channels) - len(maps)
+                pooled += [pool_moments(m) for i, m in enumerate(maps, first) if i in self.taps]
+        return self.judge(torch.cat([p.float() for p in pooled], 1))

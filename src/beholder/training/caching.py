@@ -1,0 +1,166 @@
+"""What a body's frozen stages give, kept on disk: they see every picture once, not once in an epoch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from beholder.errors import InputError
+from beholder.progress import Counter
+from beholder.training.config import Config
+from beholder.training.feeding import Batch, Feed, Known, target_of
+
+HEAD = 256
+"""Bytes at the beginning of a file that tell the shapes in it."""
+
+
+class Begun(NamedTuple):
+    """One picture of a `BegunFeed`: what the frozen stages gave, and the numbers of its target."""
+
+    tensors: list[Tensor]
+    known: Known
+
+
+def check_cache(network: nn.Module, config: Config) -> None:
+    """Raise InputError unless the network and the configuration allow the frozen stages to be kept."""
+    part = config.input
+    body = getattr(network, "body", None)
+    if not hasattr(network, "begin") or body is None or not body.frozen:
+        raise InputError("input.frozen_cache needs model.architecture = 'beholder' and model.frozen above 0, or -1")
+    if part.crop or part.test_crops or part.augment or config.regularisation.mixup:
+        raise InputError(
+            "input.frozen_cache keeps whole pictures and their mirror images: set input.crop = 0, "
+            "input.test_crops = 0, input.augment = [] and regularisation.mixup = 0"
+        )
+    if {"map", "ssim_map"} & {name for name, weight in config.loss.terms.items() if weight}:
+        raise InputError("input.frozen_cache leaves out the map head; train maps without it")
+
+
+class BegunFeed(Feed):
+    """A feed of what the frozen stages gave; `fill` sees to it that all of it is on disk.
+
+    Pictures are whole, also as mirror images where `input.flip` says so; the synthesis is that of the first epoch.
+    """
+
+    def __init__(self, feed: Feed, network: nn.Module) -> None:
+        self.__dict__.update(feed.__dict__)
+        self.network = network
+        self.flips = self.training and self.config.input.flip
+        self.variations = []
+        super().set_epoch(0)
+        body: Any = network.body
+        self.folder = Path(self.config.input.frozen_cache) / _digest(body, self.config)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.now = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Which mirror images are shown: they are drawn for every epoch."""
+        self.now = epoch
+
+    def key(self, place: int) -> str:
+        """The name of a picture's file, without the mirror's mark."""
+        item = self.items[place]
+        if item.job is not None:
+            job = item.job
+            facts: tuple[Any, ...] = (job.photograph.name, job.photograph.stat().st_size, job.name, job.level, job.seed)
+        else:
+            path = self.samples[item.sample].image
+            found = path.stat()
+            facts = (str(path), found.st_size, found.st_mtime_ns)
+        return hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
+
+    def fill(self, *, quiet: bool) -> None:
+        """Work out what is not on disk yet."""
+        missing = [
+            (place, mirrored)
+            for place in range(len(self.items))
+            for mirrored in ((False, True) if self.flips else (False,))
+            if not self._path(place, mirrored=mirrored).is_file()
+        ]
+        counter = Counter("frozen stages", len(missing), quiet=quiet)
+        mode = self.network.training
+        self.network.eval()
+        for place, mirrored in missing:
+            self._make(place, mirrored=mirrored)
+            counter.step()
+        self.network.train(mode)
+
+    def sizes(self) -> list[tuple[tuple[int, ...], ...]]:
+        """The shapes of every picture's activations: those of one batch are to be alike."""
+        return [tuple(self._shapes(self._path(place, mirrored=False))) for place in range(len(self.items))]
+
+    @staticmethod
+    def _shapes(path: Path) -> list[tuple[int, ...]]:
+        with path.open("rb") as file:
+            return [tuple(shape) for shape in json.loads(file.read(HEAD))]
+
+    def __getitem__(self, place: int) -> Begun:  # type: ignore[override]
+        flips = np.random.default_rng([self.config.run.seed, self.now, place, 11])
+        path = self._path(place, mirrored=bool(self.flips and flips.random() < 0.5))
+        shapes, values = self._open(path)
+        ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
+        parts = np.split(values, ends[:-1])
+        tensors = [torch.from_numpy(p.reshape(shape)) for p, shape in zip(parts, shapes, strict=True)]
+        return Begun(tensors, self._facts(place))
+
+    def _facts(self, place: int) -> Known:
+        """The target of a picture, without its pixels."""
+        item, nothing = self.items[place], np.zeros((1, 1, 3), np.uint8)
+        if item.job is None:
+            return self.known_of(self.samples[item.sample], nothing, None, item, epoch=self.now)
+        job = item.job
+        label = json.loads(self._path(place, mirrored=False).with_suffix(".json").read_text(encoding="utf-8"))
+        score = float("nan") if label["score"] is None else label["score"]
+        group = len(self.groups) + job.rank_group
+        numbers = (score, float("nan"), job.type, job.severity, group, -job.severity, self.config.synthesis.weight)
+        return Known(nothing, None, *numbers, None)
+
+    def _path(self, place: int, *, mirrored: bool) -> Path:
+        key = self.key(place)
+        return self.folder / key[:2] / f"{key}{'-mirrored' if mirrored else ''}.npy"
+
+    def _make(self, place: int, *, mirrored: bool) -> None:
+        known = super().__getitem__(place)
+        pixels = known.image[:, ::-1] if mirrored else known.image
+        image = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float().div_(255)
+        with torch.inference_mode():
+            network: Any = self.network
+            begun = network.begin(image.contiguous(memory_format=torch.channels_last))
+        path = self._path(place, mirrored=mirrored)
+        path.parent.mkdir(exist_ok=True)
+        if not mirrored and self.items[place].job is not None:
+            score = None if np.isnan(known.score) else known.score
+            path.with_suffix(".json").write_text(json.dumps({"score": score}), encoding="utf-8")
+        shapes = [list(t.shape[1:]) for t in begun]
+        head = json.dumps(shapes).encode().ljust(HEAD)
+        values = np.concatenate([t[0].contiguous().numpy().ravel() for t in begun]).astype(np.float16)
+        part = path.with_suffix(".part")
+        part.write_bytes(head + values.tobytes())
+        part.replace(path)
+
+    def _open(self, path: Path) -> tuple[list[tuple[int, ...]], np.ndarray[Any, np.dtype[np.float16]]]:
+        raw = path.read_bytes()
+        return [tuple(s) for s in json.loads(raw[:HEAD])], np.frombuffer(raw, np.float16, offset=HEAD).copy()
+
+
+def _digest(body: Any, config: Config) -> str:
+    """What the frozen stages' outputs depend on beside the picture: their weights, how many, and its preparation."""
+    digest = hashlib.sha256(repr((body.frozen, config.input.resize, config.input.viewing)).encode())
+    for part in body.parts()[: body.frozen]:
+        for module in part:
+            for name, value in sorted(module.state_dict().items()):
+                digest.update(name.encode() + value.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def collate_begun(pictures: Sequence[Begun]) -> Batch:
+    """A batch of pictures whose activations have one shape."""
+    tensors = [torch.stack(parts).float() for parts in zip(*(p.tensors for p in pictures), strict=True)]
+    return Batch(tensors, None, target_of([p.known for p in pictures]))
