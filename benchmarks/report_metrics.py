@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from common import HERE, RESULTS
+from ladders import SLOW
 from report import load, milliseconds, table
 from why import CASES
 
@@ -27,6 +28,9 @@ middle; every [distortion](howto/distort.md) at its five levels; the mean score 
 that mean never improves from a level to the next and is worse at the last than without distortion. A signed distortion
 is two ladders, upwards and downwards. {good} of {all} ladders hold. Here are those that do not: what a metric is blind
 to, or takes for an improvement.
+
+Not here are metrics of two sets (fid, kid, precision_recall), metrics of a network whose weights each user brings
+({brought}){slow}.
 """
 DISAGREE = """# Where peers disagree
 
@@ -80,7 +84,16 @@ def ladders() -> str:
     rows = found["rows"]
     good = sum(r["monotone"] for r in rows)
     names = ", ".join(n.rpartition(".")[0] for n in found["photographs"])
-    text = LADDERS.format(count=len(found["photographs"]), names=names, side=found["side"], good=good, all=len(rows))
+    absent = [c for c in bh.list_metrics() if c.name not in {r["metric"] for r in rows} and c.needs != "set"]
+    brought = ", ".join(f"`{c.name}`" for c in absent if c.backbones)
+    slow = ", ".join(f"`{c.name}`" for c in absent if c.name in SLOW)
+    slow = f", and what takes half a second and more for one picture ({slow}: `benchmarks/ladders.py --slow`)" * bool(
+        slow
+    )
+    count = len(found["photographs"])
+    text = LADDERS.format(
+        count=count, names=names, side=found["side"], good=good, all=len(rows), brought=brought, slow=slow
+    )
     for needs, title in WHAT.items():
         cells = []
         for name in sorted({r["metric"] for r in rows if r["needs"] == needs}):

@@ -48,8 +48,8 @@ CASES = (
     ("mad", "table I03, I04, I06, I08, I19",
      "table 195.28, 80.84, 30.39, 84.35, 202.24; Beholder 74.42, 0, 0, 52.81, 35.16",
      "Open: `mad` is unverified. I04 and I06 differ in colour, and by one level at most in the grey that the published "
-     "program works on: nothing is visible there, hence 0. What the table was made with sees colour or scales otherwise; "
-     "the authors' program needs MATLAB and is not to be had whole, and its ports differ."),
+     "program works on: nothing is visible there, hence 0. What made the table sees colour or scales otherwise; the "
+     "authors' program needs MATLAB and is not to be had whole, and its ports differ."),
     ("piqe", "chelsea with noise", "Beholder 67.639, pypiqe 68.317",
      "pypiqe divides by the picture's maximum; the original does not."),
 )  # fmt: skip

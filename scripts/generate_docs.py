@@ -41,10 +41,11 @@ def metric_page() -> str:
         NOTE,
         "# Metrics\n",
         "The distorted picture comes first, the reference second. `beholder metrics` lists them, "
-        "`beholder metrics NAME` shows one, `beholder metrics --json` all that is known of each. *Verified* names the settings that a test holds to a "
-        "value from outside the project (for `beholder`: to human opinion scores); the rest is unverified. "
-        "[Choose metrics](../howto/choose-metrics.md) says which preset matches which program, and "
-        "[why some presets give bytes another value than floats](../howto/choose-metrics.md#bytes-16-bits-and-floats).\n",
+        "`beholder metrics NAME` shows one, `beholder metrics --json` all that is known of each. *Verified* names the "
+        "settings that a test holds to a value from outside the project (for `beholder`: to human opinion scores); the "
+        "rest is unverified. [Choose metrics](../howto/choose-metrics.md) says which preset matches which program, and "
+        "[why some presets give bytes another value than floats]"
+        "(../howto/choose-metrics.md#bytes-16-bits-and-floats).\n",
         "| metric | needs | better | range | smallest | verified settings | others |",
         "|---|---|---|---|---|---|---|",
     ]

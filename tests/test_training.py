@@ -455,7 +455,7 @@ def test_frozen_stages_are_worked_out_once(tmp_path, monkeypatch, frozen):
     begin = torch.cat([p.detach().ravel() for p in network.parameters() if p.requires_grad])
     assert torch.equal(found[1], found[2])
     assert curves[1] == pytest.approx(curves[0], rel=0.03)  # 16 bits; kept in 32 it is 1e-4
-    assert float((found[1] - found[0]).norm()) < 0.1 * float((found[0] - begin).norm())  # in 32: 0.002
+    assert float((found[1] - found[0]).norm()) < 0.2 * float((found[0] - begin).norm())  # in 32: 0.002
 
 
 def test_what_cannot_be_kept_is_told(table, tmp_path):
