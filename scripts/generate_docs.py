@@ -31,6 +31,14 @@ def _code(items: Any) -> str:
     return ", ".join(f"`{i}`" for i in items) or "–"
 
 
+def _own_range(card: Any, preset: str) -> str:
+    """The range of a preset where it is not the metric's."""
+    if preset not in card.ranges:
+        return ""
+    low, high = (f"{v:g}".replace("inf", "∞") for v in card.ranges[preset])
+    return f"; range {low} to {high}"
+
+
 def metric_page() -> str:
     """The table of all metrics, and a section for each."""
     from beholder import list_metrics
@@ -65,7 +73,11 @@ def metric_page() -> str:
             lines.append(f"\nAlso understood: {_code(c.aliases)}.")
         settings = settings_of(c)
         if settings:
-            lines.append("\nSettings: " + ", ".join(f"`{s.name}` ({s.type}, `{s.default!r}`)" for s in settings) + ".")
+            lines.append(
+                "\nSettings: "
+                + ", ".join(f"`{s.name}` ({s.allowed or s.type}; `{s.default!r}`)" for s in settings)
+                + "."
+            )
         rounded = [f"{c.name}:{p}" if p else c.name for p in rounding_presets(c)]
         if rounded:
             lines.append(
@@ -75,7 +87,7 @@ def metric_page() -> str:
         if c.presets:
             lines += ["\n| preset | settings |", "|---|---|"]
             lines += [
-                f"| `{c.name}:{name}` | {_code(f'{k}={v!r}' for k, v in settings.items())} |"
+                f"| `{c.name}:{name}` | {_code(f'{k}={v!r}' for k, v in settings.items())}{_own_range(c, name)} |"
                 for name, settings in c.presets.items()
             ]
     return "\n".join(lines) + "\n"
@@ -120,6 +132,40 @@ def _options(command: Any) -> list[str]:
             value = "" if option.is_flag else " or ".join(f"`{v}`" for v in (option.metavar or "N").split("|"))
             rows.append(f"| {' '.join(f'`{o}`' for o in option.opts)} | {value} | {option.help} |")
     return ["| option | value | |\n|---|---|---|\n" + "\n".join(rows) + "\n"] if rows else []
+
+
+def training_page() -> str:
+    """Every key of a training's configuration, every network, every loss."""
+    from beholder.losses.opinions import LOSSES, NEEDS
+    from beholder.models.assessors.architectures import list_architectures
+    from beholder.training.config import SECTIONS, documentation
+
+    lines = [
+        NOTE,
+        "# Training\n",
+        "How to train: [Train a quality network](../howto/train.md).\n",
+        "## Configuration\n",
+    ]
+    for section, kind in SECTIONS.items():
+        rows = [(k, d, a) for k, d, a in documentation() if k.startswith(f"{section}.")]
+        lines += [f"### [{section}]\n", f"{kind.__doc__}\n", "| key | default | |", "|---|---|---|"]
+        lines += [f"| `{key.partition('.')[2]}` | `{default}` | {about} |" for key, default, about in rows]
+        lines.append("")
+    lines += [
+        "## Networks\n",
+        "| `model.architecture` | compares | gives | settings | paper |",
+        "|---|---|---|---|---|",
+    ]
+    for card in list_architectures():
+        settings = ", ".join(f"`{s}`" for s in card.settings)
+        compares = "yes" if card.reference else ""
+        lines.append(f"| `{card.name}` | {compares} | {', '.join(card.gives)} | {settings} | {_link(card.paper)} |")
+    lines += ["", "## Losses\n", "Scores are counted in words (20 points), so that all are of order one.\n"]
+    lines += ["| `loss.terms` | looks at | |", "|---|---|---|"]
+    for name, function in LOSSES.items():
+        about = " ".join((inspect.getdoc(function) or "").split())
+        lines.append(f"| `{name}` | {NEEDS[name]} | {_link(about)} |")
+    return "\n".join(lines) + "\n"
 
 
 def python_page() -> str:
@@ -171,6 +217,7 @@ def _described(thing: Any) -> str:
 REFERENCE = {
     "docs/reference/metrics.md": metric_page,
     "docs/reference/cli.md": cli_page,
+    "docs/reference/training.md": training_page,
     "docs/reference/python.md": python_page,
 }
 

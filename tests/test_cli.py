@@ -290,22 +290,17 @@ def test_a_failed_metric_is_told_beside_the_values_of_the_others(make_picture: M
     assert "SizeError: niqe" in line
 
 
-def test_a_resumed_run_counts_what_failed_before(make_picture: Make, tmp_path: Path) -> None:
-    from beholder.reporting import RowFile
-    from beholder.version import __version__
+@pytest.mark.parametrize("missing", [{}, {"niqe": None}], ids=["fresh", "from a journal"])
+def test_thresholds_hold_for_what_a_row_has(missing: dict[str, None]) -> None:
+    from beholder.cli import _Tally
 
-    wide = make_picture("in/a.png", (300, 40))
-    make_picture("in/b.png", (300, 200))
-    columns = run("score", tmp_path / "in", "-m", "entropy,niqe").stdout.splitlines()[0].split(",")
-    limits = {"min": {"niqe": 0.0, "entropy": 99.0}, "max": {}}
-    meta = {"version": __version__, "settings": {"metrics": ["entropy", "niqe"], "reference": None, **limits}}
-    with RowFile(tmp_path / "out.csv", columns, {**meta, "weights": {}}) as file:
-        file.append({"image": str(wide), "width": 300, "height": 40, "entropy": 7.0, "error": "SizeError: niqe …"})
-    limits = ("--min", "niqe=0", "--min", "entropy=99")
-    done = run("score", tmp_path / "in", "-m", "entropy,niqe", "-o", tmp_path / "out.csv", *limits)
-    assert done.returncode == 3
-    assert "resuming: 1 of 2" in done.stderr
-    assert "1 of 2 inputs failed; 2 of 2 pictures missed a threshold" in done.stderr
+    tally = _Tally({"min": {"niqe": 0.0, "entropy": 99.0}, "max": {}})
+    tally.add({"entropy": 7.0, **missing, "error": "SizeError: niqe needs more"})
+    assert (tally.count, tally.errors, tally.missed) == (1, 1, 1)
+    tally.add({"entropy": 100.0, **missing, "error": "SizeError: niqe needs more"})
+    assert (tally.count, tally.errors, tally.missed) == (2, 2, 1)
+    tally.add({"entropy": 100.0, "niqe": None, "error": ""})  # no number: it reaches nothing
+    assert (tally.count, tally.errors, tally.missed) == (3, 2, 2)
 
 
 def test_fitted_models_are_scored_with(samples: Path, tmp_path: Path) -> None:
@@ -377,3 +372,32 @@ def test_a_person_is_told_of_the_first_compilation(samples: Path, tmp_path: Path
             os.close(ours)
             os.close(theirs)
         assert told.count("compiling kernels for this processor") == times, (options, terminal, told)
+
+
+def test_settings_of_metrics_can_be_changed(samples: Path, tmp_path: Path) -> None:
+    import beholder as bh
+
+    image, reference = (samples / kind / "coffee.jpg" for kind in ("degraded", "originals"))
+    pair, output = ("score", image, "-r", reference), tmp_path / "rows.json"
+    done = run(*pair, "-m", "psnr,psnr_y,flip", "--set", "FLIP.ppd=40", "--set", "psnr_y.crop=4", "-q", "-o", output)
+    assert done.returncode == 0, done.stderr
+    written = json.loads(output.read_text())
+    made = {n: bh.metric(n, **s) for n, s in {"psnr": {}, "psnr_y": {"crop": 4}, "flip": {"ppd": 40}}.items()}
+    expected = bh.score(image, reference, made)
+    assert {n: written["rows"][0][n] for n in made} == {n: s.value for n, s in expected.scores.items()}
+    assert written["rows"][0]["flip"] != bh.score(image, reference, "flip")["flip"].value
+    assert written["meta"]["settings"]["set"] == {"FLIP.ppd": 40, "psnr_y.crop": 4}
+    done = run("compare", samples / "degraded", samples / "originals", "-m", "kid:subsets", "-q")
+    assert "needs at least 1000 pictures" in done.stderr
+    fewer = ("--set", "kid:subsets.size=4", "--set", "kid:subsets.subsets=5")
+    assert run("compare", samples / "degraded", samples / "originals", "-m", "kid:subsets", "-q", *fewer).stdout
+    for wrong, told in (
+        (("-m", "flip", "--set", "psnr.crop=4"), "of no metric that is measured"),
+        (("-m", "flip", "--set", "ppd=4"), "of no metric that is measured"),
+        (("-m", "flip", "--set", "flip.nope=4"), "flip has no setting 'nope'"),
+        (("--set", "flip.ppd=4"), "name them, too"),
+        (("-m", "flip", "--set", "flip"), "KEY=VALUE such as flip.ppd=40"),
+    ):
+        done = run(*pair, *wrong)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert told in done.stderr

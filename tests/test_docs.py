@@ -96,7 +96,8 @@ def test_generated_file_is_fresh(name: str) -> None:
 
 
 def test_reference_names_every_metric_preset_option_and_public_name() -> None:
-    metrics, cli, python = (generate_docs.REFERENCE[name]() for name in generate_docs.REFERENCE)
+    metrics, cli, training, python = (generate_docs.REFERENCE[name]() for name in generate_docs.REFERENCE)
+    assert all(f"| `{name}` |" in training for name in ("mse", "rate", "hyperiqa", "frozen_cache"))
     for card in beholder.list_metrics():
         assert f"\n## {card.name}\n" in metrics
         assert all(f"`{card.name}:{preset}`" in metrics for preset in card.presets)
@@ -137,7 +138,7 @@ def test_metrics_and_options_named_in_prose_exist(page: Path) -> None:
                 beholder.metric(f"{name}:{preset}")
             except UnknownMetricError as error:
                 pytest.fail(f"{name_of(page)}: {error}")
-    commands = get_command(app).commands.values()  # type: ignore[attr-defined]  # a group of commands
+    commands = [command for _, command in generate_docs._commands(get_command(app))]
     options = {o for c in commands for p in c.params for o in p.opts} | {"--version", "--help", "--check", "--fast"}
     assert set(re.findall(r"`(--[a-z-]+)", prose(page))) <= options
 

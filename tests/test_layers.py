@@ -42,6 +42,7 @@ ENTRIES = ("__init__", "__main__")  # they hand out everything: __init__ lazily,
 HEAVY = ("numpy", "scipy", "numba", "onnxruntime", "torch", "PIL", "rich", "typer", "simplejpeg", "pyarrow")
 TRAINING = (
     "losses/opinions.py",
+    "training/caching.py",
     "training/feeding.py",
     "training/fitting.py",
     "training/learning.py",

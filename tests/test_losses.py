@@ -1,5 +1,7 @@
 """Metrics as training objectives: direction, weight, gradients, and that training by them gains what they measure."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -41,6 +43,80 @@ def test_values_by_direction():
     assert float(Loss("ssim")(image, reference)) == pytest.approx(1 - float(bh.metric("ssim")(image, reference)[0]))
     assert float(Loss("psnr")(image, reference)) == pytest.approx(-float(bh.metric("psnr")(image, reference)[0]))
     assert float(Loss("beholder")(image)) == pytest.approx(100 - float(bh.metric("beholder")(image)[0]))
+
+
+DECIBELS = [c.name for c in bh.list_metrics() if c.differentiable and c.unit == "dB"]
+
+
+@pytest.mark.parametrize("name", PAIRED)
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64], ids=str)
+def test_equal_pictures_lose_least_and_finitely(name, kind):
+    """Nothing where there is a best value; else minus the ceiling of 100 dB; with gradients that are finite."""
+    image, reference = tensors(kind=kind)
+    x, y = reference.clone().requires_grad_(), reference.clone().requires_grad_()
+    loss = Loss(name)(x, y)
+    loss.backward()
+    expected = -100 if name in DECIBELS else 0
+    assert loss.item() == pytest.approx(expected, abs=2e-6 if kind == torch.float32 else 1e-9)
+    assert math.isfinite(bh.metric(name).card.best) == (name not in DECIBELS)
+    assert x.grad.isfinite().all()
+    assert y.grad.isfinite().all()
+    assert loss < Loss(name)(image, reference) < math.inf
+
+
+@pytest.mark.parametrize("name", DECIBELS)
+def test_decibels_count_up_to_a_hundred(name):
+    """A batch with an equal pair has the gradients of its other pair; below the ceiling the value is the metric's."""
+    image, reference = tensors()
+    x = torch.cat([image, reference]).requires_grad_()
+    loss = Loss(name)(x, torch.cat([reference, reference]))
+    assert loss.item() == pytest.approx((-100 - float(bh.metric(name)(image, reference)[0])) / 2)
+    loss.backward()
+    alone = image.clone().requires_grad_()
+    Loss(name, weight=0.5)(alone, reference).backward()
+    assert torch.equal(x.grad[:1], alone.grad)
+    assert not x.grad[1:].any()
+    near = reference + (image - reference) * 1e-6
+    assert float(bh.metric(name)(near, reference)[0]) > 120
+    assert Loss(name)(near, reference).item() == -100
+
+
+@pytest.mark.parametrize("name", ["nrmse", "ergas"])
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64], ids=str)
+def test_relative_errors_of_black_references_are_infinite_with_finite_gradients(name, kind):
+    image, _ = tensors(kind=kind)
+    x, y = image.requires_grad_(), torch.zeros_like(image).requires_grad_()
+    loss = Loss(name)(x, y)
+    loss.backward()
+    assert loss.item() == math.inf
+    assert x.grad.isfinite().all()
+    assert y.grad.isfinite().all()
+
+
+def test_loss_of_no_blocks_has_no_slope():
+    """Where no step stands out at the borders of blocks there is nothing to lose, and nowhere to go."""
+    x = torch.full((1, 3, 32, 32), 0.5).requires_grad_()
+    loss = Loss("blockiness")(x)
+    loss.backward()
+    assert loss.item() == 0
+    assert not x.grad.any()
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -1, -1e-9, "a", None, True, [1.0]], ids=repr)
+def test_wrong_weight_is_refused(wrong):
+    with pytest.raises(
+        InputError, match=r"^Loss: weight must be a number of at least 0, got .*; leave it out for 1\.0$"
+    ):
+        Loss("mse", weight=wrong)
+
+
+def test_weights_of_any_kind_of_number():
+    assert [Loss("mse", weight=w).weight for w in (0, 2, np.float32(0.5), np.int64(3))] == [0.0, 2.0, 0.5, 3.0]
+
+
+def test_wrong_settings_are_refused():
+    with pytest.raises(InputError, match=r"^psnr: crop must be a whole number of at least 0, got -4"):
+        Loss("psnr", crop=-4)
 
 
 def test_batch_mean_weight_and_sum():

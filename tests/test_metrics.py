@@ -272,6 +272,22 @@ def test_names():
         bh.metric("mse:y")
 
 
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("sssim", "ssim"), ("simm", "ssim"), ("pnsr", "psnr"), ("nique", "niqe"), ("msim", "ms_ssim"), ("ergass", "ergas"),
+     ("blur", "blur_effect"), ("sharpness", "laplacian_sharpness"), ("hvs", "psnr_hvs"), ("gsmd", "gmsd")],
+)  # fmt: skip
+def test_a_misspelt_name_suggests_the_nearest(given, meant):
+    with pytest.raises(UnknownMetricError, match=f"did you mean '{meant}'"):
+        bh.metric(given)
+
+
+@pytest.mark.parametrize("given", ["nope", "xyz", "quality"])
+def test_a_name_that_is_near_none_suggests_none(given):
+    with pytest.raises(UnknownMetricError, match="known metrics: banding, beholder"):
+        bh.metric(given)
+
+
 def test_no_metric_warns():
     """NaN, division by zero and overflow would: on flat, equal and opposite pictures."""
     with warnings.catch_warnings():
@@ -301,6 +317,56 @@ def test_viewing_size_is_the_same_in_both_libraries(height, width):
     x = picture.astype(np.float32) / 255
     tensor = float(bh.metric("beholder")(torch.tensor(x))[0])
     assert tensor == pytest.approx(value("beholder", x), abs=0.05)
+
+
+# --- kinds of arrays --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["ssim", "ssim:matlab", "blur_effect", "beholder"])
+@pytest.mark.parametrize("kind", [">f4", ">f8", "longdouble", ">u2"])
+def test_any_order_of_bytes_gives_the_same_value(name, kind):
+    x, y = batch(photograph("coffee")[:64, :64]), batch(photograph("coffee")[1:65, :64])
+    given = (x, y) if bh.metric(name).card.needs == "reference" else (x,)
+    wide = [a.astype(np.uint16) * np.uint16(257) if kind == ">u2" else (a / 255) for a in given]
+    usual = {"f": np.float32} if kind == ">f4" else {}
+    native = [a.astype(usual.get(a.dtype.kind, a.dtype)) for a in wide]
+    foreign = [a.astype(kind) for a in native]
+    assert value(name, *foreign) == value(name, *native)
+
+
+def test_white_of_bool_is_white():
+    x, y = batch(terrain(40, 40, 3)) > 128, batch(noise(40, 40, 3)) > 100
+    expected = value("ssim", x.astype(np.uint8) * 255, y.astype(np.uint8) * 255)
+    assert value("ssim", x, y) == expected
+    assert float(bh.metric("ssim")(torch.tensor(x), torch.tensor(y))[0]) == expected
+    assert value("ssim", x, y, data_range=4095) == pytest.approx(expected, abs=1e-6)
+    assert float(bh.metric("blur_effect").scores(x)[0]) == value("blur_effect", x.astype(np.uint8) * 255)
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "told"),
+    [
+        (np.complex64, bh.RangeError, "bool, integer or float values, got complex64 as image; pass its magnitude"),
+        (object, bh.RangeError, "bool, integer or float values, got object as image; convert it"),
+        ("M8[s]", bh.RangeError, "bool, integer or float values, got datetime64"),
+        (np.int32, bh.RangeError, "int32 values, whose full scale is unknown; pass data_range"),
+    ],
+)
+def test_arrays_that_hold_no_samples_are_refused(kind, error, told):
+    x = batch(terrain(40, 40, 3))
+    with pytest.raises(error, match=told):
+        bh.metric("ssim")(x.astype(kind), x)
+
+
+def test_complex_tensors_and_masked_arrays_are_refused():
+    x = batch(terrain(40, 40, 3))
+    with pytest.raises(bh.RangeError, match="complex64 as reference"):
+        bh.metric("ssim")(torch.tensor(x), torch.tensor(x).to(torch.complex64))
+    masked = np.ma.masked_greater(x, 200)
+    with pytest.raises(bh.InputError, match="measures every pixel, got a masked array as reference; crop it, or fill"):
+        bh.metric("ssim")(x, masked)
+    with pytest.raises(bh.InputError, match="expected every pixel, got a masked array"):
+        bh.read_image(masked[0], layout="CHW")
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------

@@ -112,7 +112,7 @@ def test_relative_errors_of_a_black_reference():
         assert bh.metric(name)(grey, black)[0] == math.inf
         assert bh.metric(name)(black, black)[0] == 0
     assert bh.metric("sam")(grey, black)[0] == 0
-    with pytest.raises(bh.InputError, match="nrmse: scale is"):
+    with pytest.raises(bh.InputError, match="nrmse: scale must be 'euclidean', 'min-max' or 'mean'"):
         bh.metric("nrmse", scale="median")(grey, grey)
 
 

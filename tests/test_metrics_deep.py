@@ -1,5 +1,6 @@
 """Metrics over networks: `lpips` and `dists` by hand and by tiles, their weights, and `beholder_fr`."""
 
+import dataclasses
 import shutil
 
 import numpy as np
@@ -74,6 +75,27 @@ def test_tiles_give_what_the_whole_gives(name, monkeypatch):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
+def test_equal_pictures_have_no_distance_at_all(name):
+    _, picture = pair(131, 150)
+    assert float(made(name)(picture, picture)[0]) == 0
+    wide = torch.tensor(picture / 255)
+    assert float(made(name)(wide, wide)[0]) == 0
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_weights_other_than_the_published_are_flagged(name, monkeypatch):
+    from beholder.models import backbones
+
+    m = made(name)
+    (score,) = m.scores(*pair())
+    assert score.flags == ("unknown_weights",)
+    ours = dataclasses.replace(backbones.BACKBONES[m.card.backbones[m.preset]], sha256=score.weights[:8])
+    monkeypatch.setitem(backbones.BACKBONES, ours.name, ours)
+    (score,) = m.scores(*pair())
+    assert score.flags == ()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_weights_that_are_wanted_are_told(name, tmp_path):
     m = bh.metric(name)
     image, reference = pair()
@@ -89,8 +111,11 @@ def test_weights_that_are_wanted_are_told(name, tmp_path):
     for ending in (".pth", ".safetensors"):
         bad = tmp_path / f"bad{ending}"
         bad.write_bytes(b"these are no weights at all")
-        with pytest.raises(ModelError, match="cannot be read as weights"):
+        with pytest.raises(ModelError, match="cannot be read as weights") as caught:
             bh.metric(name, weights=bad)(image, reference)
+        assert "\n" not in str(caught.value)
+        with pytest.raises(ModelError, match="cannot be read as weights"):
+            bh.metric(name, weights=bad).prepare()
     other = "squeezenet1_1" if name != "lpips:squeeze" else "alexnet"
     with pytest.raises(ModelError, match=r"does not hold .*features\..* is missing or of another shape"):
         bh.metric(name, weights=weights_of(other))(image, reference)

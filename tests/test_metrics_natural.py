@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 from patterns import batch, degrade, load, noise, photograph, terrain
+from PIL import Image
 from scipy.stats import gennorm, weibull_min
 
 import beholder as bh
-from beholder.errors import InputError, LayoutError, ModelError, SizeError
+from beholder.errors import InputError, LayoutError, ModelError, OutputError, ReadError, SizeError
 from beholder.metrics.fitted import Parameters, load_parameters, shipped_parameters
 from beholder.metrics.fitting import fit_brisque, fit_ilniqe, fit_niqe, support_vectors
 from beholder.metrics.ilniqe import block_features, distances, weibull
@@ -153,10 +154,10 @@ def photographs():
 
 def test_fitted_niqe_is_mean_and_covariance_of_sharp_blocks(photographs, tmp_path):
     stacks = [p.transpose(2, 0, 1) for p in photographs]
-    model = fit_niqe(stacks, sharpness=0.5, source="three photographs")
+    model = fit_niqe(stacks, block=48, sharpness=0.5, source="three photographs")
     rows = []
     for p in photographs:
-        scales, sharp = block_moments(grey_levels(batch(p) / 255, "luma", None), 96)
+        scales, sharp = block_moments(grey_levels(batch(p) / 255, "luma", None), 48)
         rows.append(niqe_features(scales, "exact")[0][sharp[0] > 0.5 * sharp[0].max()])
     table = np.concatenate(rows)
     np.testing.assert_allclose(model["mean"], table.mean(0), rtol=1e-12)
@@ -298,6 +299,61 @@ def test_wrong_fits_are_told():
         fit_brisque([grey], [1, 2])
     with pytest.raises(InputError, match="1 of them not finite"):
         fit_brisque([grey, grey], [1, float("nan")])
+
+
+def test_degenerate_fits_are_told(photographs):
+    """What would give numbers, and no model: too few blocks for a covariance, one picture, scores without a spread."""
+    one = photographs[0].transpose(2, 0, 1)
+    with pytest.raises(InputError, match="found 15 blocks with contrast, at least 37 are needed; pass more pictures"):
+        fit_niqe([one], sharpness=0)
+    with pytest.raises(InputError, match="two pictures or more, got 1"):
+        fit_ilniqe([one])
+    small = [p[:64, :64].transpose(2, 0, 1) for p in photographs]
+    with pytest.raises(InputError, match=r"more than twice its margin of 0\.1, got scores from 5 to 5"):
+        fit_brisque(small, [5, 5, 5])
+    with pytest.raises(InputError, match="3 pictures that are all alike"):
+        fit_brisque(small[:1] * 3, [10, 50, 90])
+    with pytest.raises(InputError, match="scores are numbers"):
+        fit_brisque(small, ["x", "y", "z"])
+    for fit in (fit_niqe, fit_ilniqe, lambda images: fit_brisque(images, [1, 2])):
+        for images in ("photos", b"photos", 3):
+            with pytest.raises(InputError, match="takes many pictures, got"):
+                fit(images)
+
+
+def test_pictures_that_cannot_be_read_can_be_left_out(photographs, tmp_path):
+    paths = []
+    for i, p in enumerate(photographs):
+        paths += [tmp_path / f"{i}.png", tmp_path / f"broken{i}.png"]
+        Image.fromarray(p).save(paths[-2])
+        paths[-1].write_bytes(b"no picture")
+    good = paths[::2]
+    for fit in (lambda x, **how: fit_niqe(x, block=48, sharpness=0, **how), fit_ilniqe):
+        with pytest.raises(ReadError, match=r"broken0\.png.*pass skip=True"):
+            fit(paths)
+        whole, rest = fit(good), fit(paths, skip=True)
+        assert all(np.array_equal(whole[name], rest[name]) for name in whole.arrays)
+        assert [(m.header["pictures"], m.header["skipped"]) for m in (whole, rest)] == [(3, 0), (3, 3)]
+    scores = [10, 20, 50, 60, 90, 100]
+    whole, rest = fit_brisque(good, scores[::2]), fit_brisque(paths, scores, skip=True)
+    assert np.array_equal(whole["coefficients"], rest["coefficients"])
+    assert rest.header["skipped"] == 3
+
+
+def test_progress_of_a_fit_is_told_where_it_is_asked_for(photographs, capsys):
+    stacks = [p.transpose(2, 0, 1) for p in photographs]
+    fit_niqe(stacks, block=48, sharpness=0)
+    assert capsys.readouterr() == ("", "")  # no terminal
+    fit_niqe(stacks, block=48, sharpness=0, progress=True)
+    assert capsys.readouterr() == ("", "1 of 3\n2 of 3\n3 of 3\n")
+
+
+def test_a_model_is_written_as_what_it_is_called(photographs, tmp_path):
+    model = fit_niqe([p.transpose(2, 0, 1) for p in photographs], block=48, sharpness=0)
+    with pytest.raises(OutputError, match=r"safetensors file, got the name .*n\.pth"):
+        model.save(tmp_path / "n.pth")
+    with pytest.raises(OutputError, match=r"cannot write .*No such file"):
+        model.save(tmp_path / "nowhere" / "n.safetensors")
 
 
 def test_shipped_parameters_say_where_they_are_from():

@@ -139,7 +139,7 @@ def test_mdsi_knows_which_picture_is_the_reference():
 
 def test_mdsi_combination_is_checked():
     x, y = pair(16, 16)
-    with pytest.raises(InputError, match="combination must be sum or mult, got 'prod'"):
+    with pytest.raises(InputError, match="combination must be 'sum' or 'mult', got 'prod'"):
         bh.metric("mdsi", combination="prod")(x, y)
 
 

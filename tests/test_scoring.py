@@ -267,6 +267,10 @@ def test_fitted_models_and_settings_of_ones_own_reach_the_score(make_picture: Ma
     assert bh.score(picture, picture, flip)["flip"].value == 0
     with pytest.raises(bh.InputError, match="two metrics with different settings are called flip"):
         choose([flip, "flip"], paired=True)
+    row = bh.score(picture, picture, {"near": flip, "usual": "flip"})
+    assert {name: score.metric for name, score in row.scores.items()} == {"near": "flip", "usual": "flip"}
+    with pytest.raises(bh.InputError, match="cannot be called 'flags'"):
+        choose({"flags": flip}, paired=True)
 
 
 def test_files_that_do_not_fit_are_told_before_any_picture(tmp_path: Path) -> None:

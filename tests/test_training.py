@@ -265,6 +265,7 @@ def test_heads_and_synthesis_are_learned_together(table, tmp_path):
         synthesis__photographs=str(table.parent),
         synthesis__count=8,
         synthesis__types=["gaussian_blur", "jpeg", "white_noise"],
+        synthesis__map="gmsd",
         regularisation__label_noise=0.5,
         optimiser__average=0.9,
         run__batch=6,

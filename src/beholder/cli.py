@@ -48,6 +48,14 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
+Changed = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME.KEY=VALUE", help="A metric's setting, such as flip.ppd=40; repeat for several."
+    ),
+]
+
+
 @app.callback()
 def _main(
     version: Annotated[  # handled by its callback
@@ -99,6 +107,7 @@ def score(
             help="What a metric takes from you: a network's weights (lpips), a fitted model (niqe); repeat.",
         ),
     ] = None,
+    settings: Changed = None,
     model: Annotated[
         list[str] | None,
         typer.Option("--model", metavar="FILE", help="A model file that `beholder train` wrote; repeat for several."),
@@ -118,11 +127,12 @@ def score(
 ) -> None:
     """Score pictures with the CNN or with any metric."""
     from beholder.collecting import expand, partners
-    from beholder.scoring import choose, columns_of, score_many
+    from beholder.scoring import adjust, choose, columns_of, score_many
 
     _listen(quiet=quiet)
-    files = _files(weights or [])
-    measures = choose(metrics, paired=reference is not None, weights=files, models=model or ())
+    files, changes = _files(weights or []), cli_train.parse_changes(settings or [], "flip.ppd=40")
+    asked = adjust(metrics, changes)
+    measures = choose(asked, paired=reference is not None, weights=files, models=model or ())
     limits = {"min": _limits(least or [], measures, max), "max": _limits(most or [], measures, min)}
     find = partners(reference, inputs) if reference is not None else None
     images: Sequence[str] = list(expand(inputs))
@@ -134,6 +144,7 @@ def score(
             "reference": reference,
             "data_range": data_range,
             **limits,
+            **({"set": changes} if changes else {}),
         },
         "weights": _weights(measures),
         "metrics": [_card(name, m) for name, m in measures.items()],
@@ -142,9 +153,7 @@ def score(
 
     def rows(skip: int = 0) -> Iterator[dict[str, Any]]:
         left = itertools.islice(images, skip, None)
-        found = score_many(
-            left, find, metrics, workers=workers, data_range=data_range, weights=files, models=model or ()
-        )
+        found = score_many(left, find, asked, workers=workers, data_range=data_range, weights=files, models=model or ())
         produced = (row.flat() for row in found)
         shown = not (quiet or output is None)
         yield from tally.watch(watch(produced, len(images), "scoring", done=skip, shown=shown))
@@ -386,6 +395,7 @@ def compare(
     metrics: Annotated[
         str, typer.Option("-m", "--metrics", metavar="NAMES", help="Metrics of sets with commas between.")
     ] = "fid,kid,precision_recall",
+    settings: Changed = None,
     features: Annotated[
         str | None,
         typer.Option(
@@ -406,22 +416,28 @@ def compare(
 ) -> None:
     """Compare two sets of pictures, which need not be pairs: fid, kid, precision and recall."""
     from beholder.reporting import RowFile
-    from beholder.scoring import columns_of
+    from beholder.scoring import adjust, columns_of
     from beholder.sets import choose_sets, compare_sets, open_set
 
-    measures = choose_sets(metrics)
+    changes = cli_train.parse_changes(settings or [], "kid.subsets=10")
+    measures = choose_sets(adjust(metrics, changes))
     first, second = open_set(images), open_set(references)
     names = (images, references)
     how: dict[str, Any] = {"features": features, "weights": weights, "workers": workers, "names": names}
     try:
-        row = compare_sets(first, second, metrics, progress=not quiet, **how)
+        row = compare_sets(first, second, measures, progress=not quiet, **how)
     except KeyboardInterrupt:
         typer.echo("interrupted; nothing was compared: `beholder features` keeps what a set's pictures give", err=True)
         raise
     meta = {
         "version": __version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "settings": {"metrics": [m.name for m in measures.values()], "features": row.network, "pictures": row.counts},
+        "settings": {
+            "metrics": [m.name for m in measures.values()],
+            "features": row.network,
+            "pictures": row.counts,
+            "set": changes,
+        },
         "weights": {name: score.weights for name, score in row.scores.items()},
         "metrics": [_card(name, m) for name, m in measures.items()],
     }

@@ -10,6 +10,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -38,7 +39,7 @@ ROUNDING = (
 
 def metrics(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="One metric, to see all that is known of it.")
+        str | None, typer.Argument(metavar="[NAME]", help="One metric, to see all that is known of it.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the cards as JSON.")] = False,
     needs: Annotated[str | None, typer.Option("--needs", metavar="reference|image|set", help="Only this kind.")] = None,
@@ -112,7 +113,7 @@ def _card(card: Any) -> Iterator[str]:
         ("kind", card.kind),
         ("better", card.better),
         ("range", f"{_range(card.range)} {card.unit}".rstrip()),
-        ("smallest", f"{card.min_size} pixels a side"),
+        ("smallest", f"{card.min_size}x{card.min_size} pixels"),
         ("channels", " or ".join(map(str, card.channels)) if card.channels else "any number"),
         ("gradients", "yes" if card.differentiable else "no"),
         ("also called", ", ".join(card.aliases)),
@@ -126,7 +127,7 @@ def _card(card: Any) -> Iterator[str]:
     for label, text in facts:
         if text:
             yield from _entry(label, text, 14)
-    yield from _part("settings", [(s.name, f"{s.type}, default {s.default!r}") for s in settings_of(card)])
+    yield from _part("settings", [(s.name, f"{s.allowed or s.type}; default {s.default!r}") for s in settings_of(card)])
     yield from _part("presets", [(_called(card, p), _preset(card, p)) for p in card.presets])
     sources = [(_called(card, p), "; ".join(told)) for p, told in sorted(sources_of(card.name).items())]
     yield from _part("verified by", sources)
@@ -142,8 +143,14 @@ def _called(card: Any, preset: str) -> str:
 
 
 def _preset(card: Any, preset: str) -> str:
-    text = ", ".join(f"{key}={value!r}" for key, value in card.presets[preset].items())
-    return f"{text}; range {_range(card.ranges[preset])}" if preset in card.ranges else text
+    """The settings of a preset, with the range and direction where they are others than the default's."""
+    from beholder.metrics import metric
+
+    measure = metric(_called(card, preset))
+    told = [", ".join(f"{key}={value!r}" for key, value in card.presets[preset].items())]
+    told += [f"range {_range(measure.range)}"] * (measure.range != card.range)
+    told += [f"{measure.card.better} is better"] * (measure.card.better != card.better)
+    return "; ".join(told)
 
 
 def _part(title: str, entries: Sequence[tuple[str, str]]) -> Iterator[str]:
@@ -189,7 +196,7 @@ def _facts(card: Any) -> dict[str, Any]:
         "range": list(card.range),
         "unit": card.unit,
         "min_size": card.min_size,
-        "settings": [{"name": s.name, "type": s.type, "default": s.default} for s in settings_of(card)],
+        "settings": [asdict(setting) for setting in settings_of(card)],
         "presets": {k: dict(v) for k, v in card.presets.items()},
         "verified": sorted(card.verified),
         "sources": sources_of(card.name),

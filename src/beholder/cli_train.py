@@ -86,13 +86,13 @@ def tune(
         _print_figures(f"validation of {result.model}", result.figures)
 
 
-def parse_changes(given: Sequence[str]) -> dict[str, Any]:
+def parse_changes(given: Sequence[str], such: str = "run.epochs=3") -> dict[str, Any]:
     """KEY=VALUE texts as dotted keys and values: TOML where it is, else a word."""
     changes: dict[str, Any] = {}
     for text in given:
         key, equals, value = text.partition("=")
         if not (equals and key.strip()):
-            raise InputError(f"a change is KEY=VALUE such as run.epochs=3, got {text!r}")
+            raise InputError(f"a change is KEY=VALUE such as {such}, got {text!r}")
         try:
             changes[key.strip()] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:

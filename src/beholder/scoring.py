@@ -55,9 +55,11 @@ class Row(Mapping[str, Any]):
         return {**cells, "flags": list(self.flags), "error": self.error}
 
 
+FIXED = frozenset({"image", "reference", "width", "height", "images", "references", "flags", "error"})
+"""Columns that are no metrics."""
 Models = Sequence[str | os.PathLike[str]] | str | os.PathLike[str]
-Metrics = Sequence[str | Measure] | str | Measure
-"""Names of metrics, or metrics with settings of their own as `beholder.metric` makes them."""
+Metrics = Sequence[str | Measure] | Mapping[str, Measure] | str | Measure
+"""Names of metrics, or metrics with settings of their own as `beholder.metric` makes them, by names of one's own."""
 
 
 def choose(
@@ -115,21 +117,40 @@ def measures_of(metrics: Metrics, such: str) -> dict[str, Measure]:
 
     such: names for the message. Raises UnknownMetricError, and InputError for none or two under one name.
     """
-    if isinstance(metrics, Measure):
-        metrics = [metrics]
+    if isinstance(metrics, (str, Measure)):
+        metrics = metrics.split(",") if isinstance(metrics, str) else [metrics]
+    asked: Mapping[Any, Any] | list[Any] = metrics if isinstance(metrics, Mapping) else list(metrics)
     found: dict[str, Measure] = {}
-    for given in metrics.split(",") if isinstance(metrics, str) else metrics:
-        name = given.strip() if isinstance(given, str) else given
-        if name == "":
+    for name, meant in asked.items() if isinstance(asked, Mapping) else zip(asked, asked, strict=True):
+        if isinstance(meant, str) and not meant.strip():
             continue
-        measure = name if isinstance(name, Measure) else Measure(name)
-        key = name if isinstance(name, str) else measure.name
+        measure = meant if isinstance(meant, Measure) else Measure(meant)
+        key = name.strip() if isinstance(name, str) else measure.name
+        if key in FIXED:
+            raise InputError(f"a metric cannot be called {key!r}, which is a column of every row; choose another name")
         if found.get(key, measure).settings != measure.settings:
-            raise InputError(f"two metrics with different settings are called {key}; score them one after the other")
+            raise InputError(f"two metrics with different settings are called {key}; pass a dict of names of your own")
         found[key] = measure
     if not found:
         raise InputError(f"no metric is named; pass one such as {such}, or none for the default")
     return found
+
+
+def adjust(metrics: Metrics | None, changes: Mapping[str, Any]) -> Metrics | None:
+    """The metrics with settings of their own, such as ``{"flip.ppd": 40}``; InputError for what is not measured."""
+    if not changes:
+        return metrics
+    if metrics is None:
+        raise InputError(f"settings such as {next(iter(changes))} are of metrics that are named; name them, too")
+    measures = measures_of(metrics, "'flip'")
+    for key, value in changes.items():
+        name, _, setting = key.rpartition(".")
+        meant = [n for n, m in measures.items() if name and Measure(name).name in (n, m.name)]
+        if not meant:
+            raise InputError(f"the setting {key!r} is of no metric that is measured; name one such as flip.ppd")
+        for each in meant:
+            measures[each] = measures[each].having(**{setting: value})
+    return measures
 
 
 def _with_weights(asked: Mapping[str, Measure], weights: Mapping[str, Any]) -> dict[str, Measure]:
@@ -179,11 +200,12 @@ def score(
     """Score one picture.
 
     image, reference: what `read_image` takes: a path, bytes, a file, a PIL image, an array or a tensor (layout and
-    data_range as there). metrics: names, or what `beholder.metric` made, default `beholder`, or psnr and ssim where a
-    reference is given. threads: how many to use, default all processors. weights: by metric, the file of a network's
-    weights, for those that want one (``{"lpips": "alexnet-owt-7be5be79.pth"}``), or of a fitted model
-    (``{"niqe": "own.safetensors"}``). models: files of `beholder train`, each a further metric under its own name, or
-    the only ones where no metric is named. Raises the typed errors of `beholder.errors`.
+    data_range as there). metrics: names, or what `beholder.metric` made, or a dict of that by names of your own;
+    default `beholder`, or psnr and ssim where a reference is given. threads: how many to use, default all processors.
+    weights: by metric, the file of a network's weights, for those that want one
+    (``{"lpips": "alexnet-owt-7be5be79.pth"}``), or of a fitted model (``{"niqe": "own.safetensors"}``). models: files
+    of `beholder train`, each a further metric under its own name, or the only ones where no metric is named. Raises the
+    typed errors of `beholder.errors`.
     """
     measures = choose(metrics, paired=reference is not None, weights=weights, models=models)
     if threads is not None and threads < 1:

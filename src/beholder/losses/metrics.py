@@ -5,24 +5,30 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from beholder.arrays import Array, is_torch
+from beholder.arrays import Array, is_torch, namespace
 from beholder.errors import InputError
 from beholder.metrics import Measure
+from beholder.metrics.settings import NotNegative, check
+
+CEILING = 100.0
+"""Decibels that count at most, an error of a hundred-thousandth of full scale: a loss has no infinite end."""
 
 
 class Loss:
     """A metric as a training objective: always lower-is-better.
 
-    name: a differentiable metric, with or without preset; weight: a factor; settings: the metric's own, such as
-    ``weights=``. Calling it with PyTorch tensors (N, C, H, W) in [0, 1], the reference second for full-reference
-    metrics, gives a scalar: the batch mean of the metric where lower is better, else of its best value minus it (of
-    its negative where there is no best value, as for psnr). Raises UnknownMetricError, InputError for a metric without
-    gradients or NumPy input.
+    name: a differentiable metric, with or without preset; weight: a factor, not negative; settings: the metric's own,
+    such as ``weights=``. Calling it with PyTorch tensors (N, C, H, W) in [0, 1], the reference second for
+    full-reference metrics, gives a scalar: the batch mean of the metric where lower is better, else of its best value
+    minus it. Metrics in dB have no best value: theirs is the negative mean, where more than `CEILING` = 100 dB count as
+    100, those of equal pictures, too. nrmse and ergas are infinite where the reference is black and the picture is not;
+    gradients are finite there, too. Raises UnknownMetricError, InputError for a metric without gradients, a wrong
+    weight or setting, and NumPy input.
     """
 
     def __init__(self, name: str, weight: float = 1.0, **settings: Any) -> None:
         self.measure = Measure(name, **settings)
-        self.weight = weight
+        self.weight: float = check("Loss", "weight", weight, NotNegative, 1.0)
         if not self.measure.card.differentiable:
             raise InputError(f"{name} has no gradient; `beholder metrics --json` says which have one")
 
@@ -33,8 +39,7 @@ class Loss:
         """The weighted loss of a batch, a scalar tensor."""
         if not is_torch(image):
             raise InputError(f"a loss takes PyTorch tensors, got {type(image).__name__}; use beholder.metric instead")
-        values = self.measure(image, reference)
-        if self.measure.card.better == "higher":
-            best = self.measure.card.range[1]
-            values = (best if math.isfinite(best) else 0.0) - values
+        values, card = self.measure(image, reference), self.measure.card
+        if card.better == "higher":
+            values = card.best - values if math.isfinite(card.best) else -namespace(values).clip(values, max=CEILING)
         return values.mean() * self.weight

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
 from beholder.arrays import LUMA_FULL, Array, correlate, is_torch, namespace, pad_mirror, pad_zeros, weighted
 from beholder.errors import InputError
 from beholder.metrics.registry import metric
+from beholder.metrics.settings import Above, AtLeast, AtMost, Positive
 
 LUMA_709 = (0.2125, 0.7154, 0.0721)
 """Luma weights of ITU-R BT.709, rounded as scikit-image's ``rgb2gray`` has them."""
@@ -99,7 +100,9 @@ def _opencv_grey(x: Array, levels: float | None) -> Array:
     verified=("", "opencv"),
     kernel=_laplacian_kernel,
 )
-def laplacian_sharpness(image: Array, *, colour: str = "luma", levels: float | None = None) -> Array:
+def laplacian_sharpness(
+    image: Array, *, colour: Literal["luma", "opencv"] = "luma", levels: float | None = None
+) -> Array:
     """Variance of the Laplacian in squared 8-bit steps; 0 for a flat picture, more for more fine detail.
 
     image: (N, C, H, W) in [0, 1], C 1 or 3. Returns (N,), below 1020 squared. As ``cv2.Laplacian(grey,
@@ -175,7 +178,7 @@ def _median(x: Array, counted: Array) -> Array:
     verified=("", "255", "wavelet", "wavelet-255"),
     kernel=_noise_kernel,
 )
-def noise_sigma(image: Array, *, method: str = "laplacian", scale: float = 1.0) -> Array:
+def noise_sigma(image: Array, *, method: Literal["laplacian", "wavelet"] = "laplacian", scale: Positive = 1.0) -> Array:
     """Standard deviation of the noise in a picture, estimated from the picture alone; 0 for a flat one.
 
     image: (N, C, H, W) in [0, 1], C 1 or 3. Returns (N,) in units of the full range. method: "laplacian" is
@@ -226,7 +229,7 @@ def _block_kernel(image: Any, *, threads: int, block: int = 8) -> float | None:
     verified=("",),
     kernel=_block_kernel,
 )
-def blockiness(image: Array, *, block: int = 8) -> Array:
+def blockiness(image: Array, *, block: Annotated[int, AtLeast(2)] = 8) -> Array:
     """Blocking effect factor: how much larger squared steps are over the borders of blocks than elsewhere; 0 for none.
 
     image: (N, C, H, W) in [0, 1], C 1 or 3. Returns (N,) in squared 8-bit steps of BT.601 luma: what PSNR-B adds to
@@ -295,7 +298,7 @@ def _mean_over(x: Array, where: Array) -> Array:
     differentiable=False,
     kernel=_ringing_kernel,
 )
-def ringing(image: Array, *, slope: float = 30.0, relative: bool = True) -> Array:
+def ringing(image: Array, *, slope: Annotated[float, Above(0), AtMost(255)] = 30.0, relative: bool = True) -> Array:
     """How much busier a picture is close to its strong edges than elsewhere; 0 where there is no strong edge.
 
     image: (N, C, H, W) in [0, 1], C 1 or 3. Returns (N,). The visible ringing measure of Oguz et al.: the mean

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
@@ -28,10 +28,13 @@ from beholder.colours import (
     xyz_to_lab,
 )
 from beholder.metrics.registry import metric
+from beholder.metrics.settings import AtLeast, AtMost
 from beholder.strips import Strip, cut, run
 
 _DEGREE = math.pi / 180
 _ROWS = 32  # of a strip
+Ppd = Annotated[float, AtLeast(1), AtMost(300)]
+"""Pixels per degree of visual angle: fewer than 1 blur nothing, and nobody sees 300."""
 # Spreads (half width at half height, in degrees of visual angle) and weights of the Gaussians for black-white,
 # red-green and blue-yellow: S-CIELAB of 1997.
 SCIELAB = (
@@ -209,7 +212,9 @@ def _ciede2000_kernel(
     kernel=_ciede2000_kernel,
     tensor_kernel=_ciede2000_tensor,
 )
-def ciede2000(image: Array, reference: Array, *, constants: str = "srgb", ppd: float | None = None) -> Array:
+def ciede2000(
+    image: Array, reference: Array, *, constants: Literal["srgb", "skimage"] = "srgb", ppd: Ppd | None = None
+) -> Array:
     """Mean CIEDE2000 colour difference over pixels, in units of just over one just noticeable difference; 0 for equal.
 
     image, reference: (N, C, H, W) of sRGB in [0, 1], equal shapes, C 1 (R = G = B) or 3. Returns (N,). Matrix and D65
@@ -346,7 +351,7 @@ def _flip_kernel(image: Any, reference: Any, *, threads: int, ppd: float = _PPD)
     precision=1e-4,  # the power .7 of a colour difference has an infinite slope at 0, where grey pictures are
     kernel=_flip_kernel,
 )
-def flip(image: Array, reference: Array, *, ppd: float = _PPD) -> Array:
+def flip(image: Array, reference: Array, *, ppd: Ppd = _PPD) -> Array:
     """Mean difference that an observer sees when two pictures alternate at one place; 0 for equal pictures.
 
     image, reference: (N, C, H, W) of sRGB in [0, 1], equal shapes, C 1 (R = G = B) or 3. Returns (N,). This is

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -120,7 +120,13 @@ def _planes(picture: Any) -> Any:
     tolerance=1e-5,
     kernel=lpips_kernel,
 )
-def lpips(image: Array, reference: Array, *, network: str = "alexnet", weights: Any = None) -> Array:
+def lpips(
+    image: Array,
+    reference: Array,
+    *,
+    network: Literal["alexnet", "vgg16", "squeezenet1_1"] = "alexnet",
+    weights: Any = None,
+) -> Array:
     """How far apart a network's normalised features of both pictures are, weighted as people judge; 0 for equal ones.
 
     image, reference: (N, C, H, W) sRGB in [0, 1], C 1 or 3, equal shapes. Returns (N,). weights: the path of the

@@ -19,6 +19,7 @@ from beholder.arrays import (
     to_luma,
 )
 from beholder.metrics.registry import metric
+from beholder.metrics.settings import Luma
 
 SIDE = 8
 _angles = np.outer(np.arange(SIDE), 2 * np.arange(SIDE) + 1) * np.pi / (2 * SIDE)
@@ -138,7 +139,7 @@ def _psnr_hvs_m_tensor(
     kernel=_psnr_hvs_kernel,
     tensor_kernel=_psnr_hvs_tensor,
 )
-def psnr_hvs(image: Array, reference: Array, *, colour: str = "luma", levels: float | None = None) -> Array:
+def psnr_hvs(image: Array, reference: Array, *, colour: Luma = "luma", levels: float | None = None) -> Array:
     """Peak signal-to-noise ratio of 8x8 cosine transforms, weighted by contrast sensitivity; infinite if equal.
 
     image, reference: (N, C, H, W) in [0, 1], C 1 or 3, equal shapes. Returns (N,) in dB. As the authors' program: whole
@@ -182,7 +183,7 @@ def _masking(x: Array, coefficients: Array) -> Array:
     kernel=_psnr_hvs_m_kernel,
     tensor_kernel=_psnr_hvs_m_tensor,
 )
-def psnr_hvs_m(image: Array, reference: Array, *, colour: str = "luma", levels: float | None = None) -> Array:
+def psnr_hvs_m(image: Array, reference: Array, *, colour: Luma = "luma", levels: float | None = None) -> Array:
     """PSNR-HVS less the differences that the contrast of their block hides; infinite if none can be seen.
 
     image, reference: (N, C, H, W) in [0, 1], C 1 or 3, equal shapes. Returns (N,) in dB. As the authors' program: a
@@ -283,7 +284,7 @@ def _dss_kernel(image: Any, reference: Any, *, threads: int, colour: str = "luma
     verified=("", "matlab"),
     kernel=_dss_kernel,
 )
-def dss(image: Array, reference: Array, *, colour: str = "luma", levels: float | None = None) -> Array:
+def dss(image: Array, reference: Array, *, colour: Luma = "luma", levels: float | None = None) -> Array:
     """Similarity of local variances in the subbands of 8x8 cosine transforms; 1 for equal pictures.
 
     image, reference: (N, C, H, W) in [0, 1], C 1 or 3, equal shapes. Returns (N,). As the authors' program: whole

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from beholder.arrays import (
     weighted,
 )
 from beholder.metrics.registry import metric
+from beholder.metrics.settings import AtLeast, AtMost, Constant, Luma
 
 _KERNEL_LUMA = {"luma": "full", "matlab": "matlab"}
 SCALE_WEIGHTS = (0.096, 0.596, 0.289, 0.019)
@@ -100,8 +101,8 @@ def gmsd(
     image: Array,
     reference: Array,
     *,
-    c: float = 170 / 255**2,
-    colour: str = "luma",
+    c: Constant = 170 / 255**2,
+    colour: Luma = "luma",
     levels: float | None = None,
 ) -> Array:
     """Spread of the local similarity of gradient magnitudes; 0 for equal pictures.
@@ -268,7 +269,12 @@ _ZHANG = (
     tensor_kernel=_ms_gmsd_tensor,
 )
 def ms_gmsd(
-    image: Array, reference: Array, *, masking: float = 0.5, colour: str = "luma", levels: float | None = None
+    image: Array,
+    reference: Array,
+    *,
+    masking: Annotated[float, AtLeast(0), AtMost(2)] = 0.5,
+    colour: Luma = "luma",
+    levels: float | None = None,
 ) -> Array:
     """Spread of the similarity of gradient magnitudes over four scales; 0 for equal pictures.
 

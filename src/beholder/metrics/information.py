@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from beholder.arrays import (
     uniform_window,
 )
 from beholder.metrics.registry import metric
+from beholder.metrics.settings import AtLeast, Colour, Constant, Luma
 from beholder.metrics.structure import WEIGHTS
 from beholder.pyramids import BINOMIAL, enlarge, laplacian_pyramid, pad_reflect, steerable_pyramid
 
@@ -26,6 +27,8 @@ FLOOR = 1e-6
 """Variances of a wavelet band below this count as none, in squares of 0..255: single precision rounds by as much."""
 TINY = 1e-15
 """Local sums of squares below this count as none, in squares of 0..255, as in the authors' programs."""
+_Noise = Annotated[float, AtLeast(1e-3)]
+"""Of IW-SSIM: with less, products of what weighs a block are too large for single precision."""
 
 
 def double(x: Array) -> Array:
@@ -128,6 +131,9 @@ def _vif_kernel(image: Any, reference: Any, *, threads: int, colour: str = "luma
     if colour == "rgb":
         return None
     x, y = (planes.plane_of(a, colour, threads=threads) for a in (reference, image))
+    middle = x.mean(dtype=np.float64).astype(np.float32)  # bands do not see it, and single precision stays exact
+    x -= middle
+    y -= middle
     received, sent = information_wavelet.wavelet_information(x, y, noise, threads)
     return (received + 1e-6) / (sent + 1e-6)
 
@@ -136,6 +142,7 @@ def _vif_kernel(image: Any, reference: Any, *, threads: int, colour: str = "luma
     "vif",
     better="higher",
     range=(0.0, float("inf")),
+    best=1.0,
     unit="",
     needs="reference",
     min_size=65,
@@ -145,7 +152,7 @@ def _vif_kernel(image: Any, reference: Any, *, threads: int, colour: str = "luma
     kernel=_vif_kernel,
 )
 def vif(
-    image: Array, reference: Array, *, colour: str = "luma", noise: float = 0.4, levels: float | None = None
+    image: Array, reference: Array, *, colour: Luma = "luma", noise: Constant = 0.4, levels: float | None = None
 ) -> Array:
     """Visual information fidelity in wavelets; 1 for equal pictures, above 1 where contrast was enhanced.
 
@@ -216,6 +223,7 @@ def _vif_p_kernel(
     "vif_p",
     better="higher",
     range=(0.0, float("inf")),
+    best=1.0,
     unit="",
     needs="reference",
     min_size=41,
@@ -226,7 +234,7 @@ def _vif_p_kernel(
     kernel=_vif_p_kernel,
 )
 def vif_p(
-    image: Array, reference: Array, *, colour: str = "luma", noise: float = 2.0, levels: float | None = None
+    image: Array, reference: Array, *, colour: Colour = "luma", noise: Constant = 2.0, levels: float | None = None
 ) -> Array:
     """Visual information fidelity in pixels over four scales; 1 for equal pictures, above 1 for enhanced ones.
 
@@ -338,7 +346,7 @@ def _iw_ssim_kernel(
     kernel=_iw_ssim_kernel,
 )
 def iw_ssim(
-    image: Array, reference: Array, *, colour: str = "luma", noise: float = 0.4, levels: float | None = None
+    image: Array, reference: Array, *, colour: Colour = "luma", noise: _Noise = 0.4, levels: float | None = None
 ) -> Array:
     """Multi-scale structural similarity, weighted by local information content; 1 for equal pictures.
 

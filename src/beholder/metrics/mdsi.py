@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -130,7 +130,7 @@ def _mdsi_tensor(image: Any, reference: Any, gradients: Any, *, threads: int, co
     planar_kernel=_mdsi_planar,
     tensor_kernel=_mdsi_tensor,
 )
-def mdsi(image: Array, reference: Array, *, combination: str = "sum") -> Array:
+def mdsi(image: Array, reference: Array, *, combination: Literal["sum", "mult"] = "sum") -> Array:
     """Mean deviation of the joint similarity of gradients and chroma; 0 for equal pictures.
 
     image, reference: (N, C, H, W) in [0, 1], C 1 or 3, equal shapes; a grey picture counts as R = G = B. Returns (N,).

@@ -12,6 +12,7 @@ import numpy as np
 from beholder.arrays import Array, is_torch, namespace
 from beholder.errors import ChannelError, InputError, LayoutError, RangeError, SizeError
 from beholder.metrics.registry import Metric, Score, find
+from beholder.metrics.settings import check_all
 from beholder.metrics.tensors import by_kernel, plain
 from beholder.metrics.values import check_values, native
 
@@ -29,16 +30,15 @@ class Measure:
     """A metric with a preset: call it with pictures, get one value for each.
 
     name: a metric's name, with a preset behind a colon or without. settings: the metric's own, which go before the
-    preset's. Raises UnknownMetricError, and InputError for settings that the metric does not have.
+    preset's; numbers beyond their limits and unknown words are refused here. card: the metric's, with the range that
+    these settings give. Raises UnknownMetricError, and InputError for settings that the metric does not have or take.
     """
 
     def __init__(self, name: str, **settings: Any) -> None:
-        self.card, self.preset = find(name)
-        known = [k for k in _keywords(self.card) if k not in ("image", "reference", "levels")]
-        for key in settings:
-            if key not in known:
-                raise InputError(f"{self.card.name} has no setting {key!r}; its settings: {', '.join(known) or 'none'}")
-        self.settings: dict[str, Any] = {**self.card.presets.get(self.preset, {}), **settings}
+        card, self.preset = find(name)
+        preset = card.presets.get(self.preset, {})
+        self.settings: dict[str, Any] = check_all(card.name, card.function, preset, settings)
+        self.card = card.having(**self.settings)
         self._given = settings
 
     @property
@@ -63,8 +63,8 @@ class Measure:
 
     @property
     def range(self) -> tuple[float, float]:
-        """Smallest and largest value that can occur with this preset."""
-        return self.card.ranges.get(self.preset, self.card.range)
+        """Smallest and largest value that can occur with these settings."""
+        return self.card.range
 
     def __repr__(self) -> str:
         return f"Measure({self.name!r})"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
+from typing import Any, Literal
 
 from beholder.arrays import LUMA_STUDIO, Array, namespace, positive_root, to_luma, weighted
 from beholder.errors import SizeError
 from beholder.metrics.fitted import Parameters, parameters_of, prepare_model
 from beholder.metrics.registry import metric
+from beholder.metrics.settings import Luma
 from beholder.resizing import resize
 from beholder.statistics import FLAT, Moments, double, fit_asymmetric, fit_gaussian, like, moments, normalise
 
@@ -154,9 +155,9 @@ def _niqe_kernel(
 def niqe(
     image: Array,
     *,
-    colour: str = "luma",
+    colour: Luma = "luma",
     model: Any = "live",
-    inverse: str = "exact",
+    inverse: Literal["exact", "table"] = "exact",
     levels: float | None = None,
 ) -> Array:
     """Distance of a picture's statistics from those of natural photographs, without opinions; lower is more natural.
@@ -225,9 +226,9 @@ def picture_moments(grey: Array) -> list[list[Moments]]:
 def brisque(
     image: Array,
     *,
-    colour: str = "luma",
+    colour: Luma = "luma",
     model: Any = "live",
-    inverse: str = "exact",
+    inverse: Literal["exact", "table"] = "exact",
     levels: float | None = None,
 ) -> Array:
     """Opinion score as a regression on scene statistics predicts it, about 0 (best) to 100; it may fall outside.

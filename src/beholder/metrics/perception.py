@@ -9,6 +9,7 @@ import numpy as np
 from beholder.arrays import Array, namespace, pad_mirror, positive_root
 from beholder.metrics.natural import grey_levels, regions
 from beholder.metrics.registry import metric
+from beholder.metrics.settings import Luma
 from beholder.statistics import normalise
 
 HALF = 0.5002
@@ -93,7 +94,7 @@ def _piqe_kernel(image: Any, *, threads: int, colour: str = "luma") -> float | N
     differentiable=False,
     kernel=_piqe_kernel,
 )
-def piqe(image: Array, *, colour: str = "luma", levels: float | None = None) -> Array:
+def piqe(image: Array, *, colour: Luma = "luma", levels: float | None = None) -> Array:
     """Share of distortion in the blocks that catch the eye, 0 (best) to 100, without training.
 
     image: (N, C, H, W) in [0, 1], C 1 or 3. Returns (N,). Blocks of 16x16 of normalised luminance count that vary by

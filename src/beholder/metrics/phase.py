@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from beholder.arrays import LUMA_FULL, Array, namespace, positive_power, weighted
 from beholder.banks import phase_congruency, reduce, reduction, scharr
@@ -129,7 +129,7 @@ _PAPER = (
     verified=("", "piq"),
     kernel=_fsim_kernel,
 )
-def fsim(image: Array, reference: Array, *, program: str = "matlab") -> Array:
+def fsim(image: Array, reference: Array, *, program: Literal["matlab", "piq"] = "matlab") -> Array:
     """Feature similarity of luma, the agreement of phase congruency and gradients; 1 for equal pictures.
 
     image, reference: (N, C, H, W) in [0, 1], C 1 or 3, equal shapes. Returns (N,). As the authors' program: the shorter
@@ -151,7 +151,7 @@ def fsim(image: Array, reference: Array, *, program: str = "matlab") -> Array:
     verified=("", "piq"),
     kernel=_fsimc_kernel,
 )
-def fsimc(image: Array, reference: Array, *, program: str = "matlab") -> Array:
+def fsimc(image: Array, reference: Array, *, program: Literal["matlab", "piq"] = "matlab") -> Array:
     """Feature similarity with chrominance; 1 for equal pictures.
 
     image, reference: (N, C, H, W) in [0, 1], C 1 or 3, equal shapes. Returns (N,). As `fsim`, times the similarity of

@@ -9,6 +9,7 @@ from typing import Any
 from beholder.arrays import LUMA_FULL, LUMA_STUDIO, Array, namespace, plane_mean, positive_root, to_luma
 from beholder.errors import SizeError
 from beholder.metrics.registry import metric
+from beholder.metrics.settings import Colour, Count, Luma, Positive
 from beholder.metrics.tensors import TensorKernel, in_order
 
 _POYNTON = "ITU-R BT.601-7 (2011); ITU-T J.340 (2010)"
@@ -26,7 +27,7 @@ def _squared_kernel(
     if colour not in _KERNEL_LUMA or crop:
         return None
     error = kernels.squared_error(image, reference, threads=threads, luma=_KERNEL_LUMA[colour])
-    return error / 255**2 * scale**2
+    return error / 255**2 * (scale * scale)
 
 
 def _absolute_kernel(image: Any, reference: Any, *, threads: int, scale: float = 1.0) -> float | None:
@@ -108,8 +109,8 @@ def _square_tensors(
 
 
 def _mse_tensor(image: Any, reference: Any, gradients: Any, *, threads: int, scale: float = 1.0) -> float | None:
-    error = _square_tensors((image, reference), gradients, threads, lambda _: scale**2)
-    return None if error is None else error * scale**2
+    error = _square_tensors((image, reference), gradients, threads, lambda _: scale * scale)
+    return None if error is None else error * (scale * scale)
 
 
 def _rmse_tensor(image: Any, reference: Any, gradients: Any, *, threads: int, scale: float = 1.0) -> float | None:
@@ -159,7 +160,7 @@ def _psnr_y_tensor(
     min_size=1,
     paper=_LEGENDRE,
     presets=_EIGHT_BIT,
-    ranges={"255": (0.0, 65025.0)},
+    range_of=lambda scale=1.0: (0.0, scale * scale),
     verified=("", "255"),
     kernel=_squared_kernel,
     planar_kernel=_planar(_squared_kernel),
@@ -167,13 +168,13 @@ def _psnr_y_tensor(
     guards=True,
     any_order=True,
 )
-def mse(image: Array, reference: Array, *, scale: float = 1.0) -> Array:
+def mse(image: Array, reference: Array, *, scale: Positive = 1.0) -> Array:
     """Mean squared error over all values; 0 for equal pictures.
 
     image, reference: (N, C, H, W) in [0, 1], equal shapes. Returns (N,). scale: the full range in which the error
     is stated (preset ``255``: in 8-bit steps).
     """
-    return plane_mean((image - reference) ** 2) * scale**2
+    return plane_mean((image - reference) ** 2) * (scale * scale)
 
 
 @metric(
@@ -185,7 +186,7 @@ def mse(image: Array, reference: Array, *, scale: float = 1.0) -> Array:
     min_size=1,
     paper=_LEGENDRE,
     presets=_EIGHT_BIT,
-    ranges={"255": (0.0, 255.0)},
+    range_of=lambda scale=1.0: (0.0, scale),
     verified=("", "255"),
     kernel=_absolute_kernel,
     planar_kernel=_planar(_absolute_kernel),
@@ -193,7 +194,7 @@ def mse(image: Array, reference: Array, *, scale: float = 1.0) -> Array:
     guards=True,
     any_order=True,
 )
-def mae(image: Array, reference: Array, *, scale: float = 1.0) -> Array:
+def mae(image: Array, reference: Array, *, scale: Positive = 1.0) -> Array:
     """Mean absolute error over all values; 0 for equal pictures.
 
     image, reference: (N, C, H, W) in [0, 1], equal shapes. Returns (N,). scale: the full range in which the error
@@ -211,7 +212,7 @@ def mae(image: Array, reference: Array, *, scale: float = 1.0) -> Array:
     min_size=1,
     paper=_LEGENDRE,
     presets=_EIGHT_BIT,
-    ranges={"255": (0.0, 255.0)},
+    range_of=lambda scale=1.0: (0.0, scale),
     verified=("", "255"),
     kernel=_root_kernel,
     planar_kernel=_planar(_root_kernel),
@@ -219,7 +220,7 @@ def mae(image: Array, reference: Array, *, scale: float = 1.0) -> Array:
     guards=True,
     any_order=True,
 )
-def rmse(image: Array, reference: Array, *, scale: float = 1.0) -> Array:
+def rmse(image: Array, reference: Array, *, scale: Positive = 1.0) -> Array:
     """Root of the mean squared error over all values of a picture; 0 for equal pictures.
 
     image, reference: (N, C, H, W) in [0, 1], equal shapes. Returns (N,). scale: the full range in which the error
@@ -244,7 +245,7 @@ def rmse(image: Array, reference: Array, *, scale: float = 1.0) -> Array:
     guards=True,
     any_order=True,
 )
-def psnr(image: Array, reference: Array, *, colour: str = "rgb", crop: int = 0) -> Array:
+def psnr(image: Array, reference: Array, *, colour: Colour = "rgb", crop: Count = 0) -> Array:
     """Peak signal-to-noise ratio over all values; infinite for equal pictures.
 
     image, reference: (N, C, H, W) in [0, 1], equal shapes. Returns (N,) in dB against the full range. colour: what
@@ -278,7 +279,7 @@ def psnr(image: Array, reference: Array, *, colour: str = "rgb", crop: int = 0) 
     tensor_kernel=_psnr_y_tensor,
     guards=True,
 )
-def psnr_y(image: Array, reference: Array, *, colour: str = "studio", crop: int = 0) -> Array:
+def psnr_y(image: Array, reference: Array, *, colour: Luma = "studio", crop: Count = 0) -> Array:
     """Peak signal-to-noise ratio of the luma; infinite for equal pictures.
 
     image, reference: (N, C, H, W) in [0, 1], C 1 or 3, equal shapes. Returns (N,) in dB. The default luma is

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from beholder.arrays import Array, correlate, is_torch, namespace, pad_zeros, positive_root, to_luma, uniform_window
 from beholder.metrics.registry import metric
+from beholder.metrics.settings import AtLeast, AtMost, Luma, NotNegative
 from beholder.pyramids import BURT, complex_bands, laplacian_pyramid
 
 # Fitted by Laparra et al. to photographs; published in the authors' NLP_dist.m: the constant of each level, and the
@@ -64,7 +65,7 @@ def _nlpd_kernel(image: Any, reference: Any, *, threads: int, colour: str = "lum
     verified=("", "matlab"),
     kernel=_nlpd_kernel,
 )
-def nlpd(image: Array, reference: Array, *, colour: str = "luma", levels: float | None = None) -> Array:
+def nlpd(image: Array, reference: Array, *, colour: Luma = "luma", levels: float | None = None) -> Array:
     """Normalised Laplacian pyramid distance; 0 for equal pictures.
 
     image, reference: (N, C, H, W) in [0, 1], C 1 or 3, equal shapes. Returns (N,), from 0 upwards. As the authors'
@@ -145,10 +146,10 @@ def cw_ssim(
     image: Array,
     reference: Array,
     *,
-    colour: str = "luma",
-    level: int = 4,
-    orientations: int = 8,
-    k: float = 0.0,
+    colour: Luma = "luma",
+    level: Annotated[int, AtLeast(1), AtMost(4)] = 4,
+    orientations: Annotated[int, AtLeast(1), AtMost(64)] = 8,
+    k: NotNegative = 0.0,
     levels: float | None = None,
 ) -> Array:
     """Structural similarity of complex wavelet coefficients, little moved by small shifts; 1 for equal pictures.

@@ -7,13 +7,15 @@ import functools
 import importlib
 import inspect
 import json
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 from beholder.errors import UnknownMetricError
+from beholder.metrics.settings import hints_of, kind_of, wanted
 from beholder.version import __version__
 
 Array = Any
@@ -71,18 +73,19 @@ class Metric:
     """The card of a metric: everything that CLI, documentation, service and tests need to know of it.
 
     better: which direction means better quality; range: smallest and largest value that can occur, ranges: the same for
-    presets with another; needs: "reference" (full reference), "image" (no reference) or "set" (two sets of pictures);
-    min_size: smallest height and width in pixels; verified: the presets ("" is the default one) with a truth value from
-    outside the project; unverified: why there is none for the others; channels: the counts that it takes, None for any;
-    precision: the largest relative difference between the kernels (`kernel` works on uint8 (H, W) or (H, W, 3),
-    `planar_kernel` on uint8 (3, H, W), `tensor_kernel` on float32 tensors, see `beholder.metrics.tensors`) and the
-    definition; any_order: whether the last takes arrays in any order of memory; guards: whether it looks itself for
-    values outside of [0, 1], and returns None for them; tolerance: how far the ways to one value may lie apart, in
-    the metric's unit, where a network in single precision computes it (0 for formulas); keeps: whether a set metric
-    needs the features themselves, not only their moments; model: the shipped model file behind it; backbones: for
-    each preset the network whose weights the user brings; file_setting: the setting that takes the file which a user
-    brings, of weights or of a fitted model; prepare: called with the settings, loads what they name, and raises
-    ModelError for a file that does not fit.
+    presets with another, range_of: the same for any settings, where they change it; best: the best value, which
+    equal pictures have (where it is left out, an end of the range); needs: "reference" (full reference), "image"
+    (no reference) or "set" (two sets of pictures); min_size: smallest height and width in pixels; verified: the
+    presets ("" is the default one) with a truth value from outside the project; unverified: why there is none for
+    the others; channels: the counts that it takes, None for any; precision: the largest relative difference between
+    the kernels (`kernel` works on uint8 (H, W) or (H, W, 3), `planar_kernel` on uint8 (3, H, W), `tensor_kernel` on
+    float32 tensors, see `beholder.metrics.tensors`) and the definition; any_order: whether the last takes arrays in
+    any order of memory; guards: whether it looks itself for values outside of [0, 1], and returns None for them;
+    tolerance: how far the ways to one value may lie apart, in the metric's unit, where a network in single
+    precision computes it (0 for formulas); keeps: whether a set metric needs the features themselves, not only
+    their moments; model: the shipped model file behind it; backbones: for each preset the network whose weights the
+    user brings; file_setting: the setting that takes the file which a user brings, of weights or of a fitted model;
+    prepare: called with the settings, loads what they name, and raises ModelError for a file that does not fit.
     """
 
     name: str
@@ -96,6 +99,8 @@ class Metric:
     function: Callable[..., Array] = field(repr=False, compare=False)
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False)
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict, compare=False)
+    range_of: Callable[..., tuple[float, float]] | None = field(default=None, repr=False, compare=False)
+    best: float = math.nan
     verified: frozenset[str] = frozenset()
     unverified: str = ""
     aliases: tuple[str, ...] = ()
@@ -120,8 +125,17 @@ class Metric:
         """Full reference, no reference or set, in words."""
         return KINDS[self.needs]
 
-    def __reduce__(self) -> tuple[Callable[[str], Metric], tuple[str]]:
-        return card_of, (self.name,)
+    def __post_init__(self) -> None:
+        if math.isnan(self.best):
+            object.__setattr__(self, "best", self.range[1] if self.better == "higher" else self.range[0])
+
+    def having(self, **settings: Any) -> Metric:
+        """The card with the range that values have with these settings."""
+        found = self.range if self.range_of is None else self.range_of(**settings)
+        return self if found == self.range else replace(self, range=found)
+
+    def __reduce__(self) -> tuple[Callable[..., Metric], tuple[Any, ...]]:
+        return card_of, (self.name, self.range)
 
 
 CARDS: dict[str, Metric] = {}
@@ -138,7 +152,8 @@ def metric(
     min_size: int,
     paper: str,
     presets: Mapping[str, Mapping[str, Any]] | None = None,
-    ranges: Mapping[str, tuple[float, float]] | None = None,
+    range_of: Callable[..., tuple[float, float]] | None = None,
+    best: float = math.nan,
     verified: tuple[str, ...] = (),
     unverified: str = "",
     aliases: tuple[str, ...] = (),
@@ -158,11 +173,16 @@ def metric(
     guards: bool = False,
     assess: Callable[..., list[Assessment]] | None = None,
 ) -> Callable[[Function], Function]:
-    """Register the decorated function as a metric; the arguments are the fields of `Metric`."""
+    """Register the decorated function as a metric; the arguments are the fields of `Metric`.
+
+    What the function takes by keyword are its settings; their type hints say what each may be, see
+    `beholder.metrics.settings`.
+    """
 
     def register(function: Function) -> Function:
         summary = (inspect.getdoc(function) or "").split("\n", 1)[0]
         frozen = {k: MappingProxyType(dict(v)) for k, v in (presets or {}).items()}
+        ranges = {} if range_of is None else {k: range_of(**v) for k, v in frozen.items()}
         card = Metric(
             name=name,
             better=better,
@@ -174,7 +194,9 @@ def metric(
             summary=summary,
             function=function,
             presets=MappingProxyType(frozen),
-            ranges=MappingProxyType(dict(ranges or {})),
+            ranges=MappingProxyType({k: found for k, found in ranges.items() if found != range}),
+            range_of=range_of,
+            best=best,
             verified=frozenset(verified),
             unverified=unverified,
             aliases=aliases,
@@ -201,10 +223,11 @@ def metric(
     return register
 
 
-def card_of(name: str) -> Metric:
-    """The card of a metric by its canonical name, in any process."""
+def card_of(name: str, span: tuple[float, float] | None = None) -> Metric:
+    """The card of a metric by its canonical name, in any process; span: its range, where settings gave another."""
     importlib.import_module("beholder.metrics")  # fills the registry
-    return CARDS[name]
+    card = CARDS[name]
+    return card if span in (None, card.range) else replace(card, range=span)
 
 
 @functools.cache
@@ -221,18 +244,22 @@ def sources_of(name: str) -> dict[str, list[str]]:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A setting that a user may give to a metric: its name, its type in words, and its default."""
+    """A setting that a user may give to a metric: its name, its type, what it may be in words, and its default."""
 
     name: str
     type: str
+    allowed: str
     default: Any
 
 
 def settings_of(card: Metric) -> list[Setting]:
     """What can be set by name, as in ``bh.metric("ssim", colour="luma")``."""
-    found = inspect.signature(card.function).parameters.values()
-    named = [p for p in found if p.kind is p.KEYWORD_ONLY and p.name != "levels"]
-    return [Setting(p.name, "file" if p.name == card.file_setting else str(p.annotation), p.default) for p in named]
+    parameters, found = inspect.signature(card.function).parameters, []
+    for name, hint in hints_of(card.function).items():
+        file = name == card.file_setting
+        kind, allowed = ("file", "a file") if file else (kind_of(hint), wanted(hint))
+        found.append(Setting(name, kind, allowed, parameters[name].default))
+    return found
 
 
 def rounding_presets(card: Metric) -> list[str]:

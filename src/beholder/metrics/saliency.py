@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from beholder.arrays import LUMA_FULL, Array, correlate, gaussian_window, namespace, pad_zeros, positive_power, weighted
 from beholder.banks import SALIENCY_SIDE, reduce, reduction, resize, scharr, simple_priors, spectral_residual, stretch
@@ -83,7 +83,12 @@ def _vsi_kernel(image: Any, reference: Any, *, threads: int, program: str = "mat
     precision=5e-5,  # the power .02 has an infinite slope at 0; grey's maps of colour are stretched rounding errors
     kernel=_vsi_kernel,
 )
-def vsi(image: Array, reference: Array, *, program: str = "matlab") -> Array:
+def vsi(
+    image: Array,
+    reference: Array,
+    *,
+    program: Literal["matlab", "octave", "piq", "iqa-optimization"] = "matlab",
+) -> Array:
     """Similarity of saliency, gradients and chrominance, weighted by saliency; 1 for equal pictures.
 
     image, reference: (N, C, H, W) in [0, 1], C 1 or 3, equal shapes. Returns (N,). As the authors' program in MATLAB:

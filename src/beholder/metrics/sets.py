@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 from zipfile import BadZipFile
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from beholder.errors import InputError, LayoutError, OutputError, RangeError, ReadError
 from beholder.metrics.registry import metric
+from beholder.metrics.settings import AtLeast, Count
 
 Floats = NDArray[np.float64]
 BLOCK = 2048
@@ -194,7 +195,14 @@ def fid(images: FeatureSet, references: FeatureSet) -> float:
     differentiable=False,
     keeps=True,
 )
-def kid(images: FeatureSet, references: FeatureSet, *, subsets: int = 0, size: int = 1000, seed: int = 0) -> float:
+def kid(
+    images: FeatureSet,
+    references: FeatureSet,
+    *,
+    subsets: Count = 0,
+    size: Annotated[int, AtLeast(2)] = 1000,
+    seed: Count = 0,
+) -> float:
     """Squared maximum mean discrepancy of both sets' features with a cubic kernel, unbiased: about 0 for equal ones.
 
     Over all pairs, which is the expectation over subsets; ``subsets``: the mean over 100 random subsets of 1000, as
@@ -247,7 +255,13 @@ def _products(x: NDArray[np.float32], y: NDArray[np.float32]) -> Iterator[tuple[
     differentiable=False,
     keeps=True,
 )
-def precision_recall(images: FeatureSet, references: FeatureSet, *, share: str = "both", neighbours: int = 3) -> float:
+def precision_recall(
+    images: FeatureSet,
+    references: FeatureSet,
+    *,
+    share: Literal["both", "precision", "recall"] = "both",
+    neighbours: Annotated[int, AtLeast(1)] = 3,
+) -> float:
     """How much of each set lies within the other, as the harmonic mean of both shares; 1 for equal sets.
 
     ``precision``: share of the images that lie within the references' neighbourhoods (fidelity); ``recall``: share of

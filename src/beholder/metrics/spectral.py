@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from beholder.arrays import (
 )
 from beholder.errors import InputError
 from beholder.metrics.registry import metric
+from beholder.metrics.settings import AtLeast, AtMost, Positive
 from beholder.strips import Strip, cut, run
 
 Numpy = np.ndarray[Any, Any]
@@ -119,7 +120,7 @@ def _ergas_kernel(image: Numpy, reference: Numpy, *, threads: int, ratio: float 
     channels=None,
     kernel=_ergas_kernel,
 )
-def ergas(image: Array, reference: Array, *, ratio: float = 4.0) -> Array:
+def ergas(image: Array, reference: Array, *, ratio: Positive = 4.0) -> Array:
     """Relative global error of a fused picture, root mean square over channels, in per cent / ratio; 0 for equal.
 
     image, reference: (N, C, H, W) in [0, 1], any C, equal shapes. Returns (N,); infinite where a channel of the
@@ -190,7 +191,7 @@ def _scc_kernel(image: Numpy, reference: Numpy, *, threads: int, window: str = "
     channels=None,
     kernel=_scc_kernel,
 )
-def scc(image: Array, reference: Array, *, window: str = "local") -> Array:
+def scc(image: Array, reference: Array, *, window: Literal["local", "global"] = "local") -> Array:
     """Correlation of the high-passed channels of two pictures, the mean over channels; 1 for equal pictures.
 
     image, reference: (N, C, H, W) in [0, 1], any C, equal shapes. Returns (N,). The high pass is the 3x3 Laplacian.
@@ -242,7 +243,7 @@ def _nrmse_kernel(image: Numpy, reference: Numpy, *, threads: int, scale: str = 
     channels=None,
     kernel=_nrmse_kernel,
 )
-def nrmse(image: Array, reference: Array, *, scale: str = "euclidean") -> Array:
+def nrmse(image: Array, reference: Array, *, scale: Literal["euclidean", "min-max", "mean"] = "euclidean") -> Array:
     """Root mean squared error over all values, relative to the reference; 0 for equal pictures.
 
     image, reference: (N, C, H, W) in [0, 1], any C, equal shapes. Returns (N,); infinite where the scale is 0 and the
@@ -321,7 +322,7 @@ def _nmi_kernel(image: Numpy, reference: Numpy, *, threads: int, bins: int = 100
     channels=None,
     kernel=_nmi_kernel,
 )
-def nmi(image: Array, reference: Array, *, bins: int = 100) -> Array:
+def nmi(image: Array, reference: Array, *, bins: Annotated[int, AtLeast(2), AtMost(4096)] = 100) -> Array:
     """Normalised mutual information, the entropies' sum over the joint entropy; 2 for equal pictures, 1 for unrelated.
 
     image, reference: (N, C, H, W) in [0, 1], any C, equal shapes. Returns (N,), 1 to 2; 2 where both are flat. The

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from beholder.arrays import (
     uniform_window,
 )
 from beholder.metrics.registry import metric
+from beholder.metrics.settings import Colour
 
 C1, C2 = 0.01**2, 0.03**2
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -88,8 +89,8 @@ def ssim(
     image: Array,
     reference: Array,
     *,
-    colour: str = "rgb",
-    window: str = "gaussian",
+    colour: Colour = "rgb",
+    window: Literal["gaussian", "uniform"] = "gaussian",
     sample: bool = False,
     downsample: bool = False,
     levels: float | None = None,
@@ -188,7 +189,12 @@ def _combine_means(means: list[float], combine: str) -> tuple[float, list[float]
     tensor_kernel=_ms_ssim_tensor_kernel,
 )
 def ms_ssim(
-    image: Array, reference: Array, *, colour: str = "rgb", combine: str = "product", levels: float | None = None
+    image: Array,
+    reference: Array,
+    *,
+    colour: Colour = "rgb",
+    combine: Literal["product", "sum"] = "product",
+    levels: float | None = None,
 ) -> Array:
     """Structural similarity over five scales, the mean over channels; 1 for equal pictures.
 
@@ -233,7 +239,7 @@ def _uqi_kernel(image: Any, reference: Any, *, threads: int, colour: str = "luma
     verified=("", "matlab", "rgb"),
     kernel=_uqi_kernel,
 )
-def uqi(image: Array, reference: Array, *, colour: str = "luma", levels: float | None = None) -> Array:
+def uqi(image: Array, reference: Array, *, colour: Colour = "luma", levels: float | None = None) -> Array:
     """Universal quality index: correlation, luminance and contrast in 8x8 windows; 1 for equal pictures.
 
     image, reference: (N, C, H, W) in [0, 1], C 1 or 3, equal shapes. Returns (N,). As the authors' program, on

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 from beholder.arrays import (
     LUMA_FULL,
@@ -72,7 +72,7 @@ def _entropy_kernel(image: Any, *, threads: int, colour: str = "matlab") -> floa
     differentiable=False,
     kernel=_entropy_kernel,
 )
-def entropy(image: Array, *, colour: str = "matlab") -> Array:
+def entropy(image: Array, *, colour: Literal["matlab", "luma"] = "matlab") -> Array:
     """Entropy of the histogram of grey in 256 steps, in bits: 0 for a flat picture, 8 where all steps are as frequent.
 
     image: (N, C, H, W) in [0, 1], C 1 or 3. Returns (N,). Grey is MATLAB's ``rgb2gray``, rounded to 8 bits whatever
@@ -144,7 +144,7 @@ def _exposure_kernel(image: Any, *, threads: int, part: str = "clipped") -> floa
     differentiable=False,
     kernel=_exposure_kernel,
 )
-def exposure(image: Array, *, part: str = "clipped") -> Array:
+def exposure(image: Array, *, part: Literal["clipped", "bright", "dark", "mean"] = "clipped") -> Array:
     """Share of clipped pixels, whose brightest channel is at white or at black; 0 where none is.
 
     image: (N, C, H, W) in [0, 1], C 1 or 3. Returns (N,). A pixel is clipped to white where its largest channel
@@ -262,12 +262,14 @@ def _tv_kernel(image: Any, *, threads: int, norm: str = "isotropic", total: bool
         "piq": {"norm": "energy", "total": True},
         "piq-l1": {"norm": "anisotropic", "total": True},
     },
-    ranges={"piq": (0.0, math.inf), "piq-l1": (0.0, math.inf)},
+    range_of=lambda total=False, **_: (0.0, math.inf if total else 2.0),
     verified=("", "anisotropic", "piq", "piq-l1"),
     aliases=("total_variation",),
     kernel=_tv_kernel,
 )
-def tv(image: Array, *, norm: str = "isotropic", total: bool = False) -> Array:
+def tv(
+    image: Array, *, norm: Literal["isotropic", "anisotropic", "energy"] = "isotropic", total: bool = False
+) -> Array:
     """Total variation, the mean length of the gradient of forward differences; 0 for a flat picture.
 
     image: (N, C, H, W) in [0, 1], C 1 or 3. Returns (N,). The difference beyond the last row or column is 0. norm:

@@ -19,7 +19,7 @@ def check_values(array: Array, name: str, role: str = "image") -> None:
     kind = _kind(array)
     if kind not in ("b", "i", "u", "f"):
         hint = "pass its magnitude or real part" if kind == "c" else "convert it first"
-        raise RangeError(f"{name} takes bool, integer or float values, got {array.dtype} as {role}; {hint}")
+        raise RangeError(f"{name} takes bool, integer or float values, got {_name(array)} as {role}; {hint}")
 
 
 def native(array: Array, data_range: float | None = None) -> Array:
@@ -41,5 +41,10 @@ def _kind(array: Any) -> str:
     """The letter of NumPy's `dtype.kind`, for tensors as well."""
     if isinstance(array, np.ndarray):
         return str(array.dtype.kind)
-    name = str(array.dtype).rpartition(".")[2]
+    name = _name(array)
     return "f" if name.startswith("bfloat") else name[0]
+
+
+def _name(array: Any) -> str:
+    """The element type without its library."""
+    return str(array.dtype).removeprefix("torch.")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
 from beholder.arrays import LUMA_FULL, Array, namespace, pad_zeros, plane_mean, shrink, weighted
 from beholder.metrics.registry import metric
+from beholder.metrics.settings import Above, AtMost, Constant
 
 YIQ = {
     "ntsc": (LUMA_FULL, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)),
@@ -97,10 +98,10 @@ def haarpsi(
     image: Array,
     reference: Array,
     *,
-    c: float = 30.0,
-    steepness: float = 4.2,
+    c: Constant = 30.0,
+    steepness: Annotated[float, Above(0), AtMost(30)] = 4.2,
     reduce: bool = True,
-    yiq: str = "ntsc",
+    yiq: Literal["ntsc", "piq"] = "ntsc",
 ) -> Array:
     """Similarity of fine Haar coefficients, weighted by the coarse ones; 1 for equal pictures.
 

@@ -31,9 +31,11 @@ class Begun(NamedTuple):
 def check_cache(network: nn.Module, config: Config) -> None:
     """Raise InputError unless the network and the configuration allow the frozen stages to be kept."""
     part = config.input
-    body = getattr(network, "body", None)
+    body: Any = getattr(network, "body", None)
     if not hasattr(network, "begin") or body is None or not body.frozen:
         raise InputError("input.frozen_cache needs model.architecture = 'beholder' and model.frozen above 0, or -1")
+    if not hasattr(body, "begin"):
+        raise InputError("this body cannot be stopped after a stage; take efficientnet_lite0, or no input.frozen_cache")
     if part.crop or part.test_crops or part.augment or config.regularisation.mixup:
         raise InputError(
             "input.frozen_cache keeps whole pictures and their mirror images: set input.crop = 0, "

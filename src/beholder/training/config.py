@@ -65,6 +65,7 @@ class Synthesis:
     label: str = _field(
         "opinion", "'opinion': human mean of type and level; 'rank': order alone; else a full-reference metric"
     )
+    map: Literal["ssim", "gmsd"] = _field("ssim", "local similarity to the photograph that a map head learns")
     weight: float = _field(1.0, "of their loss beside that of the human scores", least=0)
 
 

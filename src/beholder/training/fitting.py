@@ -146,7 +146,7 @@ def _types(config: Config) -> Sequence[Distortion]:
 
 def _loaders(config: Config, data: Dataset, network: nn.Module, *, quiet: bool) -> tuple[Loader, Loader]:
     card, terms = find_architecture(config.model.architecture), {n for n, w in config.loss.terms.items() if w}
-    kind = str(config.loss.settings.get("ssim_map", {}).get("kind", "ssim")) if terms & {"ssim_map", "map"} else ""
+    kind = config.synthesis.map if terms & {"ssim_map", "map"} else ""
     run = config.run
     feed = Feed(data.of("train"), config, compares=card.reference, maps=kind)
     chains = bool(terms & {"margin_rank", "fidelity"}) or config.regularisation.mixup > 0

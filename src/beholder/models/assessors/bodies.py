@@ -56,14 +56,6 @@ class Body(nn.Module):
                 parameter.requires_grad_(i >= self.frozen)
         return self.train(self.training)
 
-    def begin(self, image: Tensor, stages: int) -> tuple[Tensor, list[Tensor]]:
-        """What the first `stages` stages make of a picture, and the maps on the way; InputError where it cannot."""
-        raise InputError("this body cannot be stopped after a stage; use efficientnet_lite0, or no input.frozen_cache")
-
-    def finish(self, x: Tensor, stages: int) -> list[Tensor]:
-        """The maps after the first `stages` stages, of what `begin` made."""
-        raise InputError("this body cannot go on after a stage; use efficientnet_lite0, or no input.frozen_cache")
-
     def train(self, mode: bool = True) -> Body:
         """Training or evaluation mode; frozen stages and fixed normalisations stay in the latter."""
         super().train(mode)

@@ -149,10 +149,11 @@ class General(nn.Module):
         The rest, (N, C, h, w), is what the later stages go on from; it is empty where all stages are frozen.
         """
         check_picture("beholder", image, self.min_size)
+        body: Any = self.body
         found = []
         for x in (image, F.avg_pool2d(image, 2)) if self.both_sizes else (image,):
-            rest, maps = self.body.begin(x, self.body.frozen)
-            if self.body.frozen == len(self.body.stages):
+            rest, maps = body.begin(x, body.frozen)
+            if body.frozen == len(body.stages):
                 maps, rest = [*maps, rest], rest[:, :0]
             pooled = [pool_moments(m) for i, m in enumerate(maps) if i in self.taps]
             found += [torch.cat(pooled, 1) if pooled else rest[:, :0].mean((2, 3)), rest]
@@ -160,11 +161,12 @@ class General(nn.Module):
 
     def finish(self, begun: Sequence[Tensor]) -> Judgement:
         """The judgement of what `begin` gave: all but the map."""
+        body: Any = self.body
         pooled = []
         for before, rest in zip(begun[::2], begun[1::2], strict=True):
             pooled.append(before)
             if rest.shape[1]:
-                maps = self.body.finish(rest, self.body.frozen)
-                first = len(self.body.channels) - len(maps)
+                maps = body.finish(rest, body.frozen)
+                first = len(body.channels) - len(maps)
                 pooled += [pool_moments(m) for i, m in enumerate(maps, first) if i in self.taps]
         return self.judge(torch.cat([p.float() for p in pooled], 1))
