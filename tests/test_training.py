@@ -227,15 +227,15 @@ def test_the_command_stops_and_goes_on(table, tmp_path):
     config.write_text(tiny(table, run__epochs=40, model__settings={"width": 4, "hidden": 8}).to_toml())
     command = [sys.executable, "-m", "beholder", "train", str(config)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [*command, "-o", str(tmp_path / "run")], stderr=subprocess.PIPE, text=True, env=environment
-    )
-    for line in process.stderr:
-        if line.startswith("epoch 2 "):
-            process.send_signal(signal.SIGINT)
-            break
-    said = process.stderr.read()
-    assert process.wait(timeout=120) == 130
+    ) as process:
+        for line in process.stderr:
+            if line.startswith("epoch 2 "):
+                process.send_signal(signal.SIGINT)
+                break
+        said = process.stderr.read()
+        assert process.wait(timeout=120) == 130
     assert "the same command goes on" in said
     assert "Traceback" not in said
     outputs = [

@@ -10,7 +10,7 @@ import random
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -247,8 +247,11 @@ def _lay_out(study: Study, folder: Path) -> None:
         kept.enqueue_trial(values, skip_if_exists=True)
 
 
-def _work(study: Study, folder: Path, *, quiet: bool) -> None:
-    """Trials, one after the other, until there are enough."""
+def _work(study: Study, folder: Path, *, quiet: bool, turn: AbstractContextManager[Any] | None = None) -> None:
+    """Trials, one after the other, until there are enough.
+
+    turn: a lock that those who work at the same study share, so that none begins a trial too many.
+    """
     from optuna.trial import TrialState
 
     from beholder.training.fitting import open_data
@@ -257,15 +260,16 @@ def _work(study: Study, folder: Path, *, quiet: bool) -> None:
     most = len(_grid(study)) if study.method == "grid" else study.trials
     while True:
         kept = _open(study, folder)
-        finished = len(_finished(kept))
-        running = len(kept.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
-        if finished + running >= most:
-            return
-        kept.sampler = _sampler(study, finished)
-        trial = kept.ask()
-        changes = _suggest(trial, study)
-        place = trial.user_attrs.get("folder") or f"trial-{trial.number:04d}"
-        trial.set_user_attr("folder", place)
+        with turn or nullcontext():
+            running = len(kept.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
+            finished = len(_finished(kept))
+            if finished + running >= most:
+                return
+            kept.sampler = _sampler(study, finished)
+            trial = kept.ask()
+            changes = _suggest(trial, study)
+            place = trial.user_attrs.get("folder") or f"trial-{trial.number:04d}"
+            trial.set_user_attr("folder", place)
         if not quiet:
             told = ", ".join(f"{k} = {v}" for k, v in changes.items())
             tell(f"trial {finished + 1} of {most}: {told}")
@@ -308,7 +312,8 @@ def _in_processes(study: Study, folder: Path, workers: int, *, quiet: bool) -> N
     import multiprocessing
 
     context = multiprocessing.get_context("spawn")
-    each = [context.Process(target=_process, args=(study, folder, quiet)) for _ in range(workers)]
+    turn = context.Lock()
+    each = [context.Process(target=_process, args=(study, folder, quiet, turn)) for _ in range(workers)]
     for process in each:
         process.start()
     try:
@@ -323,10 +328,10 @@ def _in_processes(study: Study, folder: Path, workers: int, *, quiet: bool) -> N
         raise InputError(f"{len(failed)} of {workers} processes of the study failed; their errors stand above")
 
 
-def _process(study: Study, folder: Path, quiet: bool) -> None:  # pragma: no cover  # in another process
+def _process(study: Study, folder: Path, quiet: bool, turn: Any) -> None:  # pragma: no cover  # in another process
     with _calm():
         try:
-            _work(study, folder, quiet=quiet)
+            _work(study, folder, quiet=quiet, turn=turn)
         except (StoppedError, KeyboardInterrupt):
             sys.exit(0)
 
