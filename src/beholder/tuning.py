@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-import logging
 import random
 import sys
 import tomllib
@@ -16,8 +15,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from beholder.errors import InputError, MissingExtraError, StoppedError, TrainingError
-from beholder.progress import tell
+from beholder.progress import quieted, tell
 from beholder.training.config import Config
+from beholder.training.curves import draw_study
 
 METHODS = ("grid", "random", "tpe", "gp")
 FIGURES: dict[str, Literal["maximize", "minimize"]] = {
@@ -146,17 +146,13 @@ def _claim(study: Study, folder: Path) -> None:
 
 @contextmanager
 def _calm() -> Iterator[None]:
+    """Without Optuna's log; MissingExtraError where it is not installed."""
     try:
-        import optuna
+        import optuna  # noqa: F401  # it sets its log up when it is loaded
     except ImportError as error:
         raise MissingExtraError('tuning needs: pip install "beholder[train]"') from error
-    log = logging.getLogger("optuna")
-    level = log.level
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
+    with quieted("optuna"):
         yield
-    finally:
-        log.setLevel(level)
 
 
 def _open(study: Study, folder: Path) -> Any:
@@ -400,37 +396,3 @@ def _importance(kept: Any, study: Study) -> dict[str, float]:
         evaluator = optuna.importance.PedAnovaImportanceEvaluator()
         found = optuna.importance.get_param_importances(kept, evaluator=evaluator, params=list(study.space))
     return {key: round(float(value), 4) for key, value in found.items()}
-
-
-def draw_study(
-    rows: list[dict[str, Any]], keys: list[str], figure: str, importance: Mapping[str, float], path: Path
-) -> None:
-    """Draw every trial's figure over each key, and the keys' importance, into a PNG file."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError('pictures of a study need: pip install "beholder[train]"') from error
-    drawing = Figure(figsize=(3.2 * (len(keys) + 1), 3.2), layout="constrained")
-    axes = drawing.subplots(1, len(keys) + 1, squeeze=False)[0]
-    rows = [row for row in rows if row[figure] is not None]
-    for axis, key in zip(axes, keys, strict=False):
-        for state, marker in (("complete", "o"), ("pruned", "x")):
-            chosen = [row for row in rows if row["state"] == state]
-            values = [row[key] for row in chosen]
-            across = (
-                values
-                if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
-                else list(map(str, values))
-            )
-            axis.scatter(across, [row[figure] for row in chosen], marker=marker, alpha=0.7, label=state)
-        numbers = [row[key] for row in rows]
-        if all(isinstance(v, float) and v > 0 for v in numbers) and max(numbers, default=1) > 20 * min(
-            numbers, default=1
-        ):
-            axis.set_xscale("log")
-        axis.set_title(key, fontsize=10)
-        axis.set_ylabel(figure.upper())
-        axis.grid(alpha=0.3)
-    axes[-1].barh(list(importance), list(importance.values()))
-    axes[-1].set_title("importance", fontsize=10)
-    drawing.savefig(path, dpi=110)

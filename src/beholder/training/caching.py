@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from beholder.errors import InputError
 from beholder.progress import Counter
 from beholder.training.config import Config
-from beholder.training.feeding import Batch, Feed, Known, target_of
+from beholder.training.feeding import Batch, Feed, Item, Known, target_of
 
 HEAD = 256
 """Bytes at the beginning of a file that tell the shapes in it."""
@@ -61,14 +61,14 @@ class BegunFeed(Feed):
         self.folder = Path(self.config.input.frozen_cache) / _digest(body, self.config)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.now = 0
+        self.keys = [self._key(item) for item in self.items]
 
     def set_epoch(self, epoch: int) -> None:
         """Which mirror images are shown: they are drawn for every epoch."""
         self.now = epoch
 
-    def key(self, place: int) -> str:
+    def _key(self, item: Item) -> str:
         """The name of a picture's file, without the mirror's mark."""
-        item = self.items[place]
         if item.job is not None:
             job = item.job
             facts: tuple[Any, ...] = (job.photograph.name, job.photograph.stat().st_size, job.name, job.level, job.seed)
@@ -125,7 +125,7 @@ class BegunFeed(Feed):
         return Known(nothing, None, *numbers, None)
 
     def _path(self, place: int, *, mirrored: bool) -> Path:
-        key = self.key(place)
+        key = self.keys[place]
         return self.folder / key[:2] / f"{key}{'-mirrored' if mirrored else ''}.npy"
 
     def _make(self, place: int, *, mirrored: bool) -> None:

@@ -242,16 +242,11 @@ def _toml(value: Any) -> str:
 
 def _section(name: str, part: Mapping[str, Any]) -> Any:
     kind: type[Any] = SECTIONS[name]
-    known = {f.name: f for f in fields(kind)}
-    hints = typing.get_type_hints(kind)
-    values = {}
-    for key, value in part.items():
+    known = [f.name for f in fields(kind)]
+    for key in part:
         if key not in known:
             raise InputError(f"unknown key {name}.{key} in the configuration; [{name}] knows {', '.join(known)}")
-        values[key] = _fit(f"{name}.{key}", value, hints[key])
-    found = kind(**values)
-    _check(name, found)
-    return found
+    return kind(**part)  # `Config` checks types and limits
 
 
 def _check(name: str, part: Any) -> None:

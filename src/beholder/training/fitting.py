@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 import sys
 import time
@@ -29,13 +28,13 @@ from beholder.distortions.registry import Distortion, find
 from beholder.errors import InputError, ModelError
 from beholder.evaluation import agreement
 from beholder.models.assessors.architectures import find_architecture
-from beholder.models.assessors.bodies import freeze
+from beholder.models.assessors.bodies import find_bodies, freeze
 from beholder.models.assessors.domain import Domain
 from beholder.models.assessors.ensembles import Ensemble
 from beholder.models.assessors.heads import set_target
 from beholder.models.assessors.networks import load_network, make_network, save_network
 from beholder.models.files import load_model
-from beholder.progress import Counter, tell
+from beholder.progress import Counter, quieted, tell
 from beholder.training.caching import BegunFeed, check_cache, collate_begun
 from beholder.training.calibration import FEWEST, conformal_interval, coverage, domain_of
 from beholder.training.config import Config
@@ -191,6 +190,9 @@ def train_member(
         set_target(network, float(known.mean()), float(known.std()))
     else:
         _load_weights(network, config.model.weights)
+    if config.model.weights != "none":  # batches are too small to learn normalisations' statistics anew
+        for body in find_bodies(network):
+            body.fixed_norm = True
     freeze(network, config.model.frozen)
     train, validation = _loaders(config, data, network, quiet=quiet)
     steps = math.ceil(len(train) / run.accumulate) * run.epochs
@@ -271,20 +273,11 @@ def _loggers(names: tuple[str, ...], folder: Path) -> list[Any]:
 @contextmanager
 def _calm() -> Iterator[None]:
     """Without Lightning's advice, which is for those who write their own training."""
-    quieted = [
-        logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch", "pytorch_lightning.utilities")
-    ]
-    levels = [log.level for log in quieted]
-    for log in quieted:
-        log.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"pytorch_lightning|lightning|torch\.utils\.data|torch\.jit")
-            warnings.filterwarnings("ignore", message=r".*(isinstance\(treespec|lr_scheduler\.step).*")
-            yield
-    finally:
-        for log, level in zip(quieted, levels, strict=True):
-            log.setLevel(level)
+    names = ("pytorch_lightning", "lightning.pytorch", "pytorch_lightning.utilities")
+    with quieted(*names), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"pytorch_lightning|lightning|torch\.utils\.data|torch\.jit")
+        warnings.filterwarnings("ignore", message=r".*(isinstance\(treespec|lr_scheduler\.step).*")
+        yield
 
 
 def _teller(epochs: int, *, quiet: bool) -> Any:

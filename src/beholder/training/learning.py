@@ -61,16 +61,6 @@ class Assessing(lightning.LightningModule):
         """The method; its rates are set at every step."""
         return make_optimiser(self.network, self.config.optimiser)
 
-    def train(self, mode: bool = True) -> Assessing:
-        """As for every module, but a body with learned statistics keeps them: batches here are small."""
-        super().train(mode)
-        body = getattr(self.network, "body", None)
-        if mode and body is not None and self.config.model.weights != "none":
-            for part in body.modules():
-                if isinstance(part, nn.modules.batchnorm._BatchNorm):
-                    part.eval()
-        return self
-
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Set the rates, and the random numbers, of this step."""
         part = self.config.optimiser

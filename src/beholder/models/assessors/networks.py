@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from beholder.models.assessors.architectures import Judgement, build, find_archi
 from beholder.models.assessors.domain import Domain
 from beholder.models.assessors.ensembles import Ensemble
 from beholder.models.files import FORMAT, KEY, load_model, save_model
+from beholder.progress import quieted
 
 OUTPUTS = ("score", "spread", "map", "type", "severity")
 """What an ONNX twin gives of a judgement, in this order, and behind them the distance."""
@@ -88,7 +87,8 @@ def export_network(deployed: Deployed, header: Mapping[str, Any]) -> bytes:
     given = tuple(pictures) if header["reference"] else (pictures[0],)
     deployed(*given)  # to know what it gives
     free = {0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
-    with _calm():
+    with quieted("torch.onnx"), warnings.catch_warnings():  # of packages that an export does not need, and of itself
+        warnings.simplefilter("ignore")
         program = torch.onnx.export(
             deployed,
             given,
@@ -109,20 +109,6 @@ def export_network(deployed: Deployed, header: Mapping[str, Any]) -> bytes:
     entry = model.metadata_props.add()
     entry.key, entry.value = KEY, json.dumps({**header, "format": FORMAT}, sort_keys=True)
     return bytes(model.SerializeToString())
-
-
-@contextmanager
-def _calm() -> Iterator[None]:
-    """Without PyTorch's warnings of itself, and of packages that an export does not need."""
-    log = logging.getLogger("torch.onnx")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        log.setLevel(level)
 
 
 def load_network(path: str | Path) -> tuple[Deployed, dict[str, Any]]:
