@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from common import HERE, RESULTS
-from ladders import SLOW
+from ladders import FEW, SLOW
 from report import load, milliseconds, table
 from why import CASES
 
@@ -30,7 +30,8 @@ is two ladders, upwards and downwards. {good} of {all} ladders hold. Here are th
 to, or takes for an improvement.
 
 Not here are metrics of two sets (fid, kid, precision_recall), metrics of a network whose weights each user brings
-({brought}){slow}.
+({brought}). {slow}, which take half a second and more for one
+picture, were tried on {few} of the photographs.
 """
 DISAGREE = """# Where peers disagree
 
@@ -86,13 +87,16 @@ def ladders() -> str:
     names = ", ".join(n.rpartition(".")[0] for n in found["photographs"])
     absent = [c for c in bh.list_metrics() if c.name not in {r["metric"] for r in rows} and c.needs != "set"]
     brought = ", ".join(f"`{c.name}`" for c in absent if c.backbones)
-    slow = ", ".join(f"`{c.name}`" for c in absent if c.name in SLOW)
-    slow = f", and what takes half a second and more for one picture ({slow}: `benchmarks/ladders.py --slow`)" * bool(
-        slow
-    )
     count = len(found["photographs"])
     text = LADDERS.format(
-        count=count, names=names, side=found["side"], good=good, all=len(rows), brought=brought, slow=slow
+        count=count,
+        names=names,
+        side=found["side"],
+        good=good,
+        all=len(rows),
+        brought=brought,
+        slow=" and ".join(f"`{n}`" for n in SLOW),
+        few=FEW,
     )
     for needs, title in WHAT.items():
         cells = []

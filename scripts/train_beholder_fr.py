@@ -6,7 +6,7 @@ The two lists name pristine photographs, one path a line; none of the second is 
 scripts/evaluate_beholder_fr.py. From each photograph the middle 384x384 pixels are taken (after a reduction of large
 ones until they just cover 512x384), and the 125 distorted versions of KADID-10k are made of it. The table says what
 people thought of each type and level on average (columns type, level, mean_dmos; 1 to 5, higher is better). The
-backbone stays as it is in `beholder`; fitted are weights of the channels, and a power and a gain of every stage and
+backbone is the shipped `lite0` as it is; fitted are weights of the channels, and a power and a gain of every stage and
 term. Moments are cached in the work folder, so that a second run, or one after an interrupt, goes on from there.
 """
 
@@ -26,12 +26,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
+from exporting import export, share
 from PIL import Image
 from scipy.stats import spearmanr
 from torch import Tensor
-from train_beholder import export, share
 
 from beholder.distortions import distort, list_distortions
 from beholder.models.assessors.pair import PairBody, load_pair_body
@@ -221,12 +220,11 @@ def cross_validate(
 
 
 def save(body: PairBody, weights: Weights, header: dict[str, Any], out: Path) -> None:
-    """Write the weights with their header, and the graph, which points into the weights of `beholder`."""
+    """Write the weights with their header, and the graph, which points into the weights of `lite0`."""
     path = out / "beholder_fr.safetensors"
     save_model(path, {k: torch.from_numpy(v) for k, v in weights._asdict().items()}, header)
     path.chmod(0o644)
-    graph = share(onnx.load_model_from_string(export_body(body)), out / "beholder.safetensors")
-    (out / "beholder_fr.onnx").write_bytes(graph.SerializeToString())
+    (out / "beholder_fr.onnx").write_bytes(share(export_body(body), out / "lite0.safetensors"))
 
 
 def main() -> None:
@@ -262,7 +260,7 @@ def main() -> None:
     weights = fit(found.flatten(0, 1), wide, scale, config)
     header = {
         "name": "beholder_fr",
-        "architecture": "EfficientNet-Lite0 of beholder.safetensors, frozen; moments of twelve stages; weighted terms",
+        "architecture": "EfficientNet-Lite0 of lite0.safetensors, frozen; moments of twelve stages; weighted terms",
         "config": {**asdict(config), "kappa": KAPPA, "epsilon": EPSILON},
         "stages": STAGES,
         "normalisation": "sRGB in [0, 1]; the network maps it to (255 x - 127) / 128 itself",

@@ -761,3 +761,26 @@ def test_onnx_of_the_others_judges_the_same_at_any_size(name):
 
 def test_all_errors_are_beholders():
     assert all(issubclass(e, BeholderError) for e in (ChannelError, InputError, LayoutError, SizeError))
+
+
+def test_sides_are_members_that_share_the_body():
+    torch.manual_seed(0)
+    settings = {"body": "plain", "weights": "none", "taps": [1, 2, 3], "sides": [[0], [0, 2]], "side_hidden": [8]}
+    network = build("beholder", {**settings, "hidden": [8], "dropout": 0.0}).eval()
+    pictures = torch.rand(64, 3, 64, 64)
+    with torch.no_grad():
+        features = network.judge(network.pool(pictures)).features
+        own = network.heads["to_score"](network.trunk(features))[:, 0]
+        said = torch.stack([own, *(network._side(i, features)["score"][:, 0] for i in range(2))])
+        assert torch.allclose(network(pictures).score, network.points(said.mean(0)), atol=1e-4)
+        network.training = True  # alone: the statistics stay
+        drawn = network.judge(network.pool(pictures)).score
+    among = torch.isclose(drawn, network.points(said), atol=1e-3)
+    assert bool(among.any(0).all())
+    assert all(int(a.sum()) > 5 for a in among)
+    widths = [sum(b - a for a, b in spans) for spans in network.side_spans]
+    assert widths == [2 * 2 * 32, 2 * 2 * (32 + 128)]
+    assert sum(network.groups) == features.shape[1]
+    for wrong in ([[3]], [[]], [[-1]]):
+        with pytest.raises(InputError, match="places from 0 to 2"):
+            build("beholder", {**settings, "sides": wrong})

@@ -65,7 +65,7 @@ def test_what_is_marked_as_keeping_leaves_the_shipped_assessor_still_and_the_oth
     mirrored = moves(lambda p: p[:, ::-1], [samples / k / f"{n}.jpg" for k in KINDS for n in NAMES])
     assert mirrored.max() < MOVED
     assert mirrored.mean() < 2
-    upside_down = moves(lambda p: p[::-1], [samples / "degraded" / "chelsea.jpg"])
+    upside_down = moves(lambda p: p[::-1], [samples / k / f"{n}.jpg" for k in KINDS for n in NAMES])
     assert upside_down.max() > MOVED
     assert not AUGMENTATIONS["flip_vertical"].keeps_label
 

@@ -9,6 +9,7 @@ from scipy.stats import norm, spearmanr
 from skimage.metrics import structural_similarity
 
 from beholder.errors import InputError
+from beholder.losses import opinions
 from beholder.losses.opinions import LOSSES, NEEDS, Objective, Target, expected_distribution
 from beholder.models.assessors.architectures import Judgement
 
@@ -197,3 +198,13 @@ def test_missing_heads_are_told(name):
     _, target = full_case(3)
     with pytest.raises(InputError, match="network"):
         LOSSES[name](Judgement(t(1, 2, 3)), target)
+
+
+def test_pictures_of_one_content_are_ordered_by_their_opinions():
+    nan = float("nan")
+    target = Target(
+        score=torch.tensor([20.0, 80.0, nan, nan]),
+        group=torch.tensor([0, 0, 1, 1]),
+        order=torch.tensor([nan, nan, -0.2, -0.8]),
+    )
+    assert opinions._pairs(target).nonzero().tolist() == [[1, 0], [2, 3]]

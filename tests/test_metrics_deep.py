@@ -174,7 +174,7 @@ def test_weights_by_name_in_score_loss_and_command(samples, tmp_path):
 def test_the_model_is_small_and_shares_its_backbone():
     sizes = [shipped(f"beholder_fr{e}").stat().st_size for e in (".onnx", ".safetensors")]
     assert sum(sizes) < 300_000
-    assert b"beholder.safetensors" in shipped("beholder_fr.onnx").read_bytes()
+    assert b"lite0.safetensors" in shipped("beholder_fr.onnx").read_bytes()
     header = Comparer().header
     assert [tuple(s) for s in header["stages"]] == list(STAGES)
     assert header["scale"] == {"low": 0, "high": 1, "better": "lower"}

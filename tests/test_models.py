@@ -31,8 +31,10 @@ def enlarged(samples: Path, factor: int, name: str = "coffee") -> Any:
 def test_the_header_says_what_the_model_is() -> None:
     header = files.read_header(files.shipped("beholder.safetensors"))
     assert assessor().header == header
-    assert header["scale"] == {"low": 0, "high": 100, "better": "higher"}
-    assert header["training"]["pictures"] == 10_000
+    assert header["scale"] == "0-100, higher is better"
+    assert header["data"]["pictures"] == {"train": 9_000, "validation": 1_000, "test": 2_000}
+    assert header["parameters"] < 6_000_000
+    assert header["config"]["model"]["architecture"] == "beholder"
     assert header["interval"]["level"] == 0.9
     rule = header["size_rule"]
     assert (rule["viewing_area"], rule["min_side"], rule["cell"]) == (
@@ -42,20 +44,26 @@ def test_the_header_says_what_the_model_is() -> None:
     )
 
 
+def test_the_tiny_model_is_tiny() -> None:
+    assert sum(files.shipped(f"cnniqa{ending}").stat().st_size for ending in runtime.BESIDE) < 1_000_000
+    assert files.read_header(files.shipped("cnniqa.safetensors"))["data"]["pictures"]["train"] == 9_000
+
+
 def test_the_shipped_files_are_small_and_hold_the_weights_once() -> None:
     sizes = [files.shipped(f"beholder{ending}").stat().st_size for ending in runtime.FILES]
     assert sum(sizes) < 12_000_000
     assert sizes[0] + sizes[1] < 500_000
 
 
+@pytest.mark.parametrize("name", ["beholder", "cnniqa"])
 @pytest.mark.parametrize("shape", [(32, 32), (33, 200), (128, 130), (300, 451), (1100, 1000)])
-def test_onnx_and_pytorch_are_twins(shape: tuple[int, int]) -> None:
+def test_onnx_and_pytorch_are_twins(shape: tuple[int, int], name: str) -> None:
     import torch
 
     rng = np.random.default_rng(1)
     smooth = np.kron(rng.random((1, 3, *(-(-s // 16) for s in shape))), np.ones((16, 16)))
     image = smooth[..., : shape[0], : shape[1]].astype(np.float32)
-    metric = bh.metric("beholder")
+    metric = bh.metric(name)
     assert float(metric(torch.from_numpy(image))[0]) == pytest.approx(float(metric(image)[0]), abs=0.05)
 
 

@@ -15,7 +15,7 @@ from training import GENERAL, make_table, tiny
 
 import beholder as bh
 from beholder.datasets.tables import read_table
-from beholder.errors import InputError, ModelError, SizeError, StoppedError, TrainingError
+from beholder.errors import InputError, ModelError, OutputError, SizeError, StoppedError, TrainingError
 from beholder.evaluation import agreement
 from beholder.image import read_image
 from beholder.losses.opinions import Target
@@ -82,7 +82,10 @@ def test_a_run_leaves_everything(run):
     assert (folder / "member-1" / "figures.csv").read_text().count("\n") == 7
     assert (folder / "curves.png").read_bytes()[:4] == b"\x89PNG"
     header = Judge(result.model).header
-    assert Config.of(header["config"]) == config
+    assert str(folder.parent) not in json.dumps(header)  # a file that travels says nothing of the machine
+    assert Config.of(header["config"]) == config.replace({"data.table": "opinions.csv"})
+    assert (header["epochs"], header["begun_from"]) == (6, "none")
+    assert result.curves[header["best_epoch"] - 1]["srcc"] == max(c["srcc"] for c in result.curves)
     assert header["data"]["digest"] == open_data(config, folder).digest
     assert header["data"]["pictures"] == {"train": 20, "validation": 20, "test": 0}
     assert header["validation"]["srcc"] == pytest.approx(result.figures["srcc"], abs=1e-5)
@@ -177,9 +180,10 @@ def test_another_configuration_does_not_go_on(run):
     [
         ({"optimiser__name": "adamw", "optimiser__average": 0.9}, (1, 3, 4)),
         ({"optimiser__name": "sgd", "optimiser__schedule": "plateau", "run__accumulate": 2}, (2, 5)),
+        ({"run__batch": 4, "run__accumulate": 3}, (2, 4)),
         ({"optimiser__name": "rmsprop", "regularisation__mixup": 0.4, "input__crops": 2}, (3, 6)),
     ],
-    ids=["adamw average", "sgd plateau", "rmsprop mixup"],
+    ids=["adamw average", "sgd plateau", "adamw accumulated", "rmsprop mixup"],
 )  # fmt: skip
 def test_interrupted_runs_end_with_the_same_weights(table, tmp_path, monkeypatch, changes, stops):
     """To the last bit, wherever it was stopped: in an epoch, at its end, in the next one."""
@@ -221,8 +225,9 @@ def test_seeds_tell_runs_apart(table, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_command_stops_and_goes_on(table, tmp_path):
-    """Ctrl-C ends it with status 130 and a word; the same command goes on; the figures are those of a whole run."""
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 130)])
+def test_the_command_stops_and_goes_on(table, tmp_path, number, status):
+    """An interrupt or a polite kill ends it with status 130 and a word; the same command goes on to the same end."""
     config = tmp_path / "config.toml"
     config.write_text(tiny(table, run__epochs=40, model__settings={"width": 4, "hidden": 8}).to_toml())
     command = [sys.executable, "-m", "beholder", "train", str(config)]
@@ -232,10 +237,10 @@ def test_the_command_stops_and_goes_on(table, tmp_path):
     ) as process:
         for line in process.stderr:
             if line.startswith("epoch 2 "):
-                process.send_signal(signal.SIGINT)
+                process.send_signal(number)
                 break
         said = process.stderr.read()
-        assert process.wait(timeout=120) == 130
+        assert process.wait(timeout=120) == status
     assert "the same command goes on" in said
     assert "Traceback" not in said
     outputs = [
@@ -244,6 +249,132 @@ def test_the_command_stops_and_goes_on(table, tmp_path):
     ]
     assert "epoch 1 " not in outputs[0].stderr
     assert outputs[0].stdout.partition(": ")[2] == outputs[1].stdout.partition(": ")[2]
+
+
+def test_the_best_epoch_is_kept_through_nan(tmp_path):
+    network = torch.nn.Linear(1, 1)
+    keeper = learning.Best(tmp_path, lambda _: None)
+    trainer = type("Trainer", (), {"sanity_checking": False})()
+    seen = []
+    for epoch, value in enumerate((math.nan, math.nan, 0.8, math.nan, 0.1, 0.9), 1):
+        module = type("Module", (), {"figures": [{"srcc": value, "epoch": epoch}], "network": network})()
+        keeper.on_validation_end(trainer, module)
+        seen.append(keeper.epoch)
+    assert seen == [1, 1, 3, 3, 3, 6]
+
+
+def test_pictures_without_a_group_are_contents_of_their_own(table, tmp_path):
+    rows = table.read_text().splitlines()
+    plain = table.with_name("plain.csv")
+    plain.write_text("image,mos\n" + "".join(",".join(row.split(",")[:2]) + "\n" for row in rows[1:]))
+    config = tiny(plain, input__crop=8, regularisation__mixup=0.5, loss__terms={"fidelity": 1.0})
+    data = open_data(config)
+    feed = Feed(data.of("train"), config, compares=False)
+    feed.set_epoch(0)
+    assert len(set(feed.contents)) == len(feed.samples)
+    cuts = {feed._prepare(np.arange(1600, dtype=np.uint16).astype(np.uint8).reshape(40, 40, 1), None, 0,
+                          (0, content, 0))[0].tobytes() for content in feed.contents}  # fmt: skip
+    assert len(cuts) > 3  # not all are cut alike
+    loader = Loader(feed, shuffle=False, batch=8, workers=0, seed=0, chains=True)
+    target = next(iter(loader)).target
+    assert len(set(target.group.tolist())) == 8
+    _, mixed = learning.mix(torch.rand(8, 3, 8, 8), target, 0.5)
+    assert torch.equal(mixed.score, target.score)
+
+
+def test_every_epoch_has_its_validation(table, tmp_path):
+    """Chains fill batches unevenly, and Lightning counts the batches of the first epoch alone."""
+    config = tiny(table, loss__terms={"mse": 1.0, "fidelity": 0.5}, run__batch=5, run__epochs=5, input__crops=3)
+    data = open_data(config)
+    loader = Loader(
+        Feed(data.of("train"), config, compares=False), shuffle=True, batch=5, workers=0, seed=0, chains=True
+    )
+    counts = {len(loader.batches(epoch)) for epoch in range(5)}
+    assert counts == {len(loader)}
+    for epoch in range(5):
+        assert {p for places in loader.batches(epoch) for p in places} == set(range(len(loader.feed)))
+    _, figures = train_member(config, data, tmp_path, quiet=True)
+    assert [f["epoch"] for f in figures] == [1, 2, 3, 4, 5]
+
+
+def test_a_file_that_asks_for_code_is_not_obeyed(run, table, tmp_path):
+    from beholder.models.files import load_model, save_model
+
+    _, _, result = run
+    header, state = load_model(result.model)
+    header["architecture"] = "nima"
+    asked = {"architecture": "nima", "settings": {}, "body": "os.getcwd", "body_settings": {}}
+    header["config"]["model"] |= asked
+    save_model(tmp_path / "hostile.safetensors", state, header)
+    with pytest.raises(ModelError, match="trust=True"):
+        load_network(tmp_path / "hostile.safetensors")
+    config = tiny(table, model__architecture="nima", model__settings={})
+    with pytest.raises(InputError, match="runs code"):
+        fit(config.replace({"model.weights": str(tmp_path / "hostile.safetensors")}), tmp_path / "run", quiet=True)
+
+
+def test_a_new_network_leaves_nothing_of_the_old_one(table, tmp_path):
+    folder = tmp_path / "run"
+    fit(tiny(table, run__epochs=1), folder, quiet=True)
+    (folder / "model.int8.onnx").write_bytes(b"old")
+    (folder / "model.test.json").write_text(json.dumps({"figures": {"srcc": 0.0303, "pictures": 3}, "intervals": {},
+                                                        "data": {"name": "old"}}))  # fmt: skip
+    fit(tiny(table, run__epochs=1, run__seed=7), folder, restart=True, quiet=True)
+    assert not (folder / "model.int8.onnx").exists()
+    assert "0.0303" not in (folder / "card.md").read_text()
+
+
+def test_an_official_test_split_stays_out_where_the_rest_is_open(table, tmp_path):
+    rows = table.read_text().splitlines()
+    mixed = table.with_name("mixed.csv")
+
+    def write(marks):
+        lines = [f"{row},{mark}" for row, mark in zip(rows[1:], marks, strict=True)]
+        mixed.write_text("\n".join([rows[0] + ",split", *lines]) + "\n")
+        return open_data(tiny(mixed))
+
+    found = write(["test"] * 10 + [""] * 30)
+    assert [s.image.name for s in found.of("test")] == [f"p{i:03d}.png" for i in range(10)]
+    assert found.splits == {"train": 15, "validation": 15, "test": 10} or found.splits["test"] == 10
+    with pytest.raises(InputError, match="in no split and others are"):
+        write(["test"] * 10 + ["train"] * 10 + [""] * 20)
+
+
+def test_the_split_follows_the_configuration(table, tmp_path):
+    folder = tmp_path / "run"
+    with pytest.raises(InputError):
+        fit(tiny(table, model__settings={"nonsense": 1}), folder, quiet=True)
+    config = tiny(table, data__shares=[0.2, 0.8, 0], run__epochs=1)
+    fit(config, folder, quiet=True)
+    assert len(open_data(config, folder).of("train")) < 12
+
+
+def test_files_of_the_user_are_not_overwritten(table, tmp_path):
+    (tmp_path / "config.toml").write_text("# mine\n")
+    with pytest.raises(InputError, match="would overwrite"):
+        fit(tiny(table), tmp_path, quiet=True)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="run's folder"):
+        fit(tiny(table), tmp_path / "file", quiet=True)
+    assert (tmp_path / "config.toml").read_text() == "# mine\n"
+
+
+def test_small_pictures_are_continued_in_training_too(tmp_path):
+    table = make_table(tmp_path / "data", 24, side=24)
+    result = fit(tiny(table, input__crop=0, run__epochs=1), tmp_path / "run", quiet=True)
+    known = [s.mos for s in open_data(tiny(table), tmp_path / "run").of("validation")]
+    assert len(known) == 12
+    assert math.isfinite(result.figures["rmse"])
+
+
+def test_figures_are_those_of_the_model_as_it_is_used(table, tmp_path):
+    config = tiny(table, input__crop=32, input__test_crops=3, run__epochs=1)
+    result = fit(config, tmp_path / "run", quiet=True)
+    held = open_data(config, tmp_path / "run").of("validation")
+    judge = Judge(result.model)
+    said = [judge.judge(read_image(s.image).native.transpose(2, 0, 1), full_scale=255.0).value for s in held]
+    found = agreement(np.array(said), np.array([s.mos for s in held]))
+    assert result.figures["rmse"] == pytest.approx(found["rmse"], abs=1e-3)
 
 
 # --- what else can be trained -----------------------------------------------------------------------------------------
@@ -324,6 +455,14 @@ def test_ensembles_state_their_spread(table, tmp_path):
     assert not equal(*members)
 
 
+def test_members_of_one_file_differ(run, table, tmp_path):
+    _, _, result = run
+    ensemble = {"model__members": 2, "model__weights": str(result.model)}
+    config = tiny(table, run__epochs=1, regularisation__dropout=0.0, **SAME, **ensemble)
+    network, _ = load_network(fit(config, tmp_path / "two", quiet=True).model)
+    assert not equal(*[weights(m) for m in network.network.members])
+
+
 def test_training_goes_on_from_a_file(run, table, tmp_path):
     """`model.weights = FILE` begins with that file's weights, target included; one of another shape is told."""
     _, _, result = run
@@ -345,8 +484,11 @@ def test_early_stopping_and_time_limits(table, tmp_path):
         (tmp_path / name).mkdir()
     still = tiny(table, optimiser__rate=0.0, run__epochs=9, run__patience=2)
     assert len(train_member(still, open_data(still), tmp_path / "patience", quiet=True)[1]) == 3
-    brief = tiny(table, run__epochs=50, run__minutes=1e-4)
-    assert len(train_member(brief, open_data(brief), tmp_path / "minutes", quiet=True)[1]) == 1
+    brief = tiny(table, run__epochs=4, run__minutes=1e-4)
+    data = open_data(brief)
+    assert len(train_member(brief, data, tmp_path / "minutes", quiet=True)[1]) == 1
+    longer = brief.replace({"run.minutes": 0.0})  # the time is how, not what: it goes on
+    assert len(train_member(longer, data, tmp_path / "minutes", quiet=True)[1]) == 4
 
 
 def test_a_loss_that_diverges_is_told(table, tmp_path):
@@ -457,6 +599,26 @@ def test_frozen_stages_are_worked_out_once(tmp_path, monkeypatch, frozen):
     assert torch.equal(found[1], found[2])
     assert curves[1] == pytest.approx(curves[0], rel=0.03)  # 16 bits; kept in 32 it is 1e-4
     assert float((found[1] - found[0]).norm()) < 0.2 * float((found[0] - begin).norm())  # in 32: 0.002
+
+
+def test_predictions_stand_beside_their_pictures(tmp_path):
+    """Also where pictures of several sizes are taken size by size."""
+    rows = []
+    for side in (64, 80):
+        table = make_table(tmp_path / str(side), 24, side=side)
+        rows.append([f"{side}/{line}" for line in table.read_text().splitlines()[1:]])
+    mixed = tmp_path / "mixed.csv"
+    lines = [line.rsplit(",", 1)[0] for pair in zip(*rows, strict=True) for line in pair]
+    mixed.write_text("image,mos,std\n" + "\n".join(lines) + "\n")
+    config = tiny(mixed, model__frozen=2, input__frozen_cache=str(tmp_path / "cache"), **LITE)
+    data = open_data(config)
+    network = make_network(config.to_dict()["model"]).eval()
+    freeze(network, 2)
+    kept, features = predict(network, data, config, features=True)
+    fresh, others = predict(network, data, config.replace({"input.frozen_cache": ""}), features=True)
+    assert np.ptp(fresh) > 1e-3
+    assert kept == pytest.approx(fresh, abs=0.02 * np.ptp(fresh))
+    assert np.abs(features - others).mean() < 0.05 * np.abs(others).mean()
 
 
 def test_what_cannot_be_kept_is_told(table, tmp_path):

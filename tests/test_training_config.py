@@ -67,7 +67,7 @@ def test_fields_change_by_dotted_keys():
     assert (config.optimiser.rate, config.data.seed) == (0.5, 3)
     assert config.loss.terms == {"mse": 1.0, "plcc": 2.0}
     assert config.model.settings == {"hidden": [8]}
-    assert Config().optimiser.rate == 1e-3
+    assert Config().optimiser.rate == 3e-4
     for wrong in ("optimizer.rate", "rate", "run.epoch"):
         with pytest.raises(InputError, match=wrong.replace(".", r"\.")):
             Config().replace({wrong: 1})

@@ -2,15 +2,19 @@
 
 import csv
 import json
+import math
 import os
 import subprocess
 import sys
+import warnings
+from dataclasses import replace
 
 import pytest
+import torch
 from training import make_table, tiny
 
 from beholder import tuning
-from beholder.errors import InputError, StoppedError
+from beholder.errors import InputError, ModelError, StoppedError
 from beholder.training import learning
 from beholder.training.config import Config
 from beholder.tuning import Study, draw_study, tune
@@ -26,6 +30,35 @@ def base(tmp_path_factory):
 
 def values(found):
     return [(row["state"], row["srcc"], row["optimiser.rate"], row["model.settings.hidden"]) for row in found.trials]
+
+
+@pytest.fixture
+def pretend(monkeypatch):
+    """Replaces the training: `judge` says an epoch's figure, of the configuration and the epoch's number from 1 on."""
+
+    def begin(judge, epochs=3):
+        begun = []
+
+        def train(config, data, folder, *, watch, quiet):
+            begun.append(folder.name)
+            curves = []
+            for epoch in range(1, epochs + 1):
+                curves.append({"epoch": epoch, "srcc": judge(config, epoch)})
+                watch(curves)
+            return None, curves
+
+        monkeypatch.setattr("beholder.training.fitting.train_member", train)
+        return begun
+
+    return begin
+
+
+def rates(*values, **more):
+    return {"space": {"optimiser.rate": list(values)}, "method": "grid", "trials": len(values), **more}
+
+
+def rate(config, epoch):
+    return config.optimiser.rate
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +197,34 @@ def test_trials_that_diverge_do_not_end_the_study(base, tmp_path):
         ({"space": {"optimiser.rate": 0.1}}, "must be a list of values or a range"),
         ({"space": {"optimiser.speed": [0.1]}}, "unknown key optimiser.speed"),
         ({"space": {"run.epochs": ["many"]}}, "run.epochs must be of type int"),
+        ({"space": {"run.epochs": [1, "many"]}}, "run.epochs must be of type int"),
+        ({"space": {"optimiser.momentum": {"low": 0.5, "high": 2.0}}}, "optimiser.momentum must be 0 to 1, got 2.0"),
+        ({"space": {"run.epochs": {"low": 1, "high": 2.5}}}, "run.epochs must be of type int, got 2.5"),
+        ({"space": {"run.epochs": {"low": 1, "high": 4, "step": 0.5}}}, "step must be one, got 0.5"),
+        ({"space": [1]}, r"must name what to search.*got \[1\]"),
+        ({"space": {"optimiser.rate": {"low": "a", "high": 1.0}}}, "low must be a number, got 'a'"),
+        ({"space": {"optimiser.rate": {"low": 0.1, "high": math.inf}}}, "high must be a number, got inf"),
+        ({"space": {"optimiser.rate": {"low": 0.0, "high": 1.0, "log": True}}}, "low must be above 0, got 0.0"),
+        ({"space": {"optimiser.rate": {"low": 0.1, "high": 1.0, "log": 1}}}, "log must be true or false, got 1"),
+        ({"space": {"optimiser.rate": {"low": 0.1, "high": 1.0, "log": True, "step": 0.1}}}, "both log and step"),
+        ({"space": {"optimiser.rate": {"low": 0.1, "high": 1.0, "step": 0}}}, "step must be above 0, got 0"),
+        ({"space": {"optimiser.rate": [0.1, 0.2, 0.1]}}, "has the value 0.1 twice"),
+        ({"space": {"model.settings.hidden": [math.nan]}}, "cannot be kept with the value nan"),
+        ({"space": {"optimiser": {"rate": [0.1]}}}, "write section.key, in quotes"),
+        ({"space": {"data.seed": [1, 2]}}, r"has no effect: the data are opened once.*set it in \[data\]"),
+        ({"space": {"run.workers": [0, 1]}}, r"has no effect: it says how a trial runs.*set it in \[run\]"),
+        ({"space": {"run.threads": [1, 2]}}, "has no effect"),
+        ({"space": {"run.devices": ["cpu", "1"]}}, "has no effect"),
+        ({"space": {"run.loggers": [["csv"], []]}}, "has no effect"),
+        ({"space": {"run.checkpoint_minutes": [1.0]}}, "has no effect"),
+        ({"space": {"run.minutes": [1.0, 2.0]}}, "search run.epochs"),
+        ({"space": {"model.members": [1, 2]}}, r"a trial trains one network; set it in \[model\]"),
+        ({"space": SPACE, "trials": "5"}, "tune.trials must be of type int, got '5'"),
+        ({"space": SPACE, "startup": 2.5}, "tune.startup must be of type int"),
+        ({"space": SPACE, "seed": True}, "tune.seed must be of type int"),
+        ({"space": SPACE, "seed": -1}, "tune.seed must be at least 0"),
+        ({"space": SPACE, "prune": "yes"}, "tune.prune must be of type bool"),
+        ({"space": SPACE, "figure": ["srcc"]}, "tune.figure must be one of"),
     ],
 )
 def test_wrong_studies_are_told(base, how, told):
@@ -189,10 +250,210 @@ def test_studies_are_read_from_toml(base, tmp_path):
         Study.read(tmp_path / "none.toml")
 
 
+def test_a_trial_without_figures_counts_as_a_poor_one(base, tmp_path, pretend):
+    """NaN in every epoch: finished, passed over, and told; the study ends, and draws other values."""
+    pretend(lambda config, epoch: config.optimiser.rate if config.optimiser.rate < 0.01 else math.nan)
+    study = Study(base=base, space={"optimiser.rate": SPACE["optimiser.rate"]}, method="random", trials=6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = tune(study, tmp_path / "nan", quiet=True)
+    with (tmp_path / "nan" / "trials.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len({row["optimiser.rate"] for row in rows}) == 6
+    poor = [row for row in rows if float(row["optimiser.rate"]) >= 0.01]
+    assert 0 < len(poor) < 6
+    assert all(row["state"] == "pruned" and row["srcc"] == "" for row in poor)
+    assert all("srcc was no number in any of 3 epochs" in row["error"] for row in poor)
+    assert found.value == max(float(row["srcc"]) for row in rows if row not in poor)
+
+
+def test_the_best_epoch_is_one_with_a_figure(base, tmp_path, pretend):
+    pretend(lambda config, epoch: [math.nan, 0.5, 0.7, 0.6, math.nan][epoch - 1], epochs=5)
+    assert tune(Study(base=base, **rates(0.1)), tmp_path / "s", quiet=True).value == 0.7
+
+
+def test_a_study_in_which_nothing_went_well_says_so(base, tmp_path, pretend):
+    pretend(lambda config, epoch: math.nan)
+    with pytest.raises(InputError, match=r"none of 2 trials .* \(srcc was no number"):
+        tune(Study(base=base, **rates(0.1, 0.2)), tmp_path / "s", quiet=True)
+    assert (tmp_path / "s" / "trials.csv").read_text().count("pruned") == 2
+
+
+def test_other_data_are_another_study(base, tmp_path, pretend):
+    pretend(rate)
+    table = make_table(tmp_path / "own", 24)
+    study = Study(base=base.replace({"data.table": str(table)}), **rates(0.1))
+    tune(study, tmp_path / "s", quiet=True)
+    table.write_text(table.read_text().replace("p001.png,", "p001.png,0"))
+    assert tune(study, tmp_path / "s", quiet=True)  # the same opinions, written in another way
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join(lines[:-2]) + "\n")
+    with pytest.raises(InputError, match=r"holds another study \(other data\)"):
+        tune(study, tmp_path / "s", quiet=True)
+
+
+def test_how_a_study_runs_may_change(base, tmp_path, pretend):
+    pretend(rate)
+    tune(Study(base=base, **rates(0.1)), tmp_path / "s", quiet=True)
+    how = {"run.workers": 1, "run.threads": 2, "run.devices": "auto", "run.loggers": [], "run.checkpoint_minutes": 1.0}
+    assert tune(Study(base=base.replace(how), **rates(0.1)), tmp_path / "s", quiet=True).value == 0.1
+    with pytest.raises(InputError, match=r"holds another study \(other base\)"):
+        tune(Study(base=base.replace({"run.minutes": 3.0}), **rates(0.1)), tmp_path / "s", quiet=True)
+
+
+def test_threads_are_those_of_the_base(base, tmp_path, pretend):
+    before, seen = torch.get_num_threads(), []
+    pretend(lambda config, epoch: seen.append(torch.get_num_threads()) or 0.5)
+    tune(Study(base=base.replace({"run.threads": before + 1}), **rates(0.1)), tmp_path / "s", quiet=True)
+    assert set(seen) == {before + 1}
+    assert torch.get_num_threads() == before
+
+
+def test_ranges_are_of_the_type_of_their_key(base, tmp_path, pretend):
+    """Ends that are whole numbers search a float field in floats; a free setting as its value in the base is."""
+    pretend(lambda config, epoch: 0.5)
+    span = {"low": 0, "high": 1}
+    space = {"optimiser.momentum": span, "loss.terms.plcc": span, "run.epochs": {"low": 1, "high": 3}}
+    space |= {"model.settings.hidden": {"low": 4, "high": 8}, "loss.settings.huber.delta": span}
+    study = Study(base=base.replace({"loss.settings.huber.delta": 0.5}), space=space, method="random", trials=2)
+    for row in tune(study, tmp_path / "s", quiet=True).trials:
+        assert row["run.epochs"] in (1, 2, 3)
+        assert isinstance(row["model.settings.hidden"], int)
+        for key in ("optimiser.momentum", "loss.terms.plcc", "loss.settings.huber.delta"):
+            assert isinstance(row[key], float)
+            assert 0 < row[key] < 1
+
+
+def test_every_architecture_has_to_be_known(base, tmp_path):
+    study = Study(base=base, space={"model.architecture": ["cnniqa", "cnniqb"]}, method="grid", trials=2)
+    with pytest.raises(InputError, match="did you mean 'cnniqa'"):
+        tune(study, tmp_path / "s", quiet=True)
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_trial_that_fails_twice_is_passed_over(base, tmp_path, pretend):
+    """The first time the cause may lie outside: the study ends, and the trial is asked again."""
+    broken = [0.1, 0.2]
+
+    def judge(config, epoch):
+        if config.optimiser.rate in broken:
+            raise ValueError("no such width")
+        return config.optimiser.rate
+
+    begun, study, folder = pretend(judge), Study(base=base, **rates(0.1, 0.2, 0.3)), tmp_path / "s"
+    for _ in range(2):
+        with pytest.raises(ValueError, match="no such width"):
+            tune(study, folder, quiet=True)
+    broken.remove(0.2)
+    states = {row["optimiser.rate"]: row for row in tune(study, folder, quiet=True).trials}
+    assert (states[0.1]["state"], states[0.1]["error"]) == ("pruned", "ValueError: no such width")
+    assert (states[0.2]["state"], states[0.3]["state"]) == ("complete", "complete")
+    assert sorted(set(begun)) == ["trial-0000", "trial-0001", "trial-0002"]
+
+
+@pytest.mark.parametrize(("good_first", "ends"), [(True, False), (False, True)])
+def test_a_wrong_trial_beside_good_ones_does_not_end_the_study(base, tmp_path, pretend, good_first, ends):
+    calls = []
+
+    def judge(config, epoch):
+        calls.append(epoch)
+        if (len(calls) > 1) == good_first:
+            raise ModelError("no weight fits")
+        return 0.5
+
+    pretend(judge, epochs=1)
+    study = Study(base=base, **rates(0.1, 0.2))
+    if ends:
+        with pytest.raises(ModelError, match="no weight fits"):
+            tune(study, tmp_path / "s", quiet=True)
+    else:
+        found = tune(study, tmp_path / "s", quiet=True)
+        assert sorted(row["error"] for row in found.trials) == ["", "ModelError: no weight fits"]
+
+
+def test_what_is_no_fault_of_a_trial_never_counts(base, tmp_path, pretend):
+    full = [True]
+
+    def judge(config, epoch):
+        if full[0]:
+            raise OSError("no space left")
+        return 0.5
+
+    pretend(judge)
+    for _ in range(3):
+        with pytest.raises(OSError, match="no space left"):
+            tune(Study(base=base, **rates(0.1)), tmp_path / "s", quiet=True)
+    full[0] = False
+    assert [row["state"] for row in tune(Study(base=base, **rates(0.1)), tmp_path / "s", quiet=True).trials] == [
+        "complete"
+    ]
+
+
+def test_folders_of_any_name(base, tmp_path, pretend):
+    pretend(rate)
+    folder = tmp_path / "is it? #1 50%41 {x}"
+    tune(Study(base=base, **rates(0.1)), folder, quiet=True)
+    assert (folder / "study.db").is_file()
+    assert [p.name for p in tmp_path.iterdir()] == [folder.name]
+    assert len(tune(Study(base=base, **rates(0.1)), folder, quiet=True).trials) == 1
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"base": 3}', '{"base": {"run": 3}}'])
+def test_a_damaged_description_is_told(base, tmp_path, text):
+    (tmp_path / "study.json").write_text(text)
+    with pytest.raises(InputError, match=r"study.json does not describe a study .* remove that file"):
+        tune(Study(base=base, **rates(0.1)), tmp_path, quiet=True)
+
+
+def test_a_damaged_database_is_told(base, tmp_path):
+    (tmp_path / "study.db").write_bytes(b"no database at all" * 100)
+    with pytest.raises(InputError, match=r"study.db cannot be opened as a study's database .* restore or remove"):
+        tune(Study(base=base, **rates(0.1)), tmp_path, quiet=True)
+
+
+def test_those_who_work_beside_each_other_draw_different_values(base, tmp_path):
+    study = Study(base=base, space=SPACE, method="random", trials=4, startup=2)
+    with tuning._calm():
+        kept = tuning._open(study, tmp_path)
+        drawn = []
+        for running in range(3):
+            kept.sampler = tuning._sampler(study, running)
+            drawn.append(tuning._suggest(kept.ask(), study)["optimiser.rate"])
+    assert len(set(drawn)) == 3
+
+
+def test_the_best_of_a_longer_study_is_trained_in_a_folder_of_its_own(base, tmp_path, pretend, monkeypatch):
+    """`--refit` again after more trials: a folder for each best trial, and the same one where it stays."""
+    from beholder import cli_train
+    from beholder.training.fitting import Result
+
+    fitted = []
+
+    def fit(config, folder, *, quiet):
+        fitted.append((config.optimiser.rate, folder.name))
+        return Result(folder / "model.safetensors", {"srcc": 0.5}, 1, 0.0)
+
+    pretend(rate)
+    monkeypatch.setattr("beholder.training.fitting.fit", fit)
+    monkeypatch.setattr(Study, "read", classmethod(lambda cls, path: replace(plan, trials=asked.pop(0))))
+    asked = [1, 1, 12]
+    plan = Study(base=base, space={"optimiser.rate": SPACE["optimiser.rate"]}, method="random", trials=1)
+    while asked:
+        cli_train.tune(tmp_path / "study.toml", tmp_path / "s", refit=True, quiet=True)
+    assert fitted[0] == fitted[1] == (fitted[0][0], "refit-0")
+    assert fitted[2][0] > fitted[0][0]
+    best = json.loads((tmp_path / "s" / "best.json").read_text())["trial"]
+    assert fitted[2][1] == f"refit-{best}" != "refit-0"
+
+
 def test_pictures_of_a_study(tmp_path):
     rows = [{"state": "complete", "srcc": 0.1 * i, "a": 10.0**-i, "b": "x" if i % 2 else "y"} for i in range(4)]
     draw_study(rows, ["a", "b"], "srcc", {"a": 0.7, "b": 0.3}, tmp_path / "s.png")
     assert (tmp_path / "s.png").stat().st_size > 5000
+    odd = [{"state": "pruned", "srcc": math.nan, "a": 1}, {"state": "pruned", "srcc": 0.1, "a": "x"}]
+    odd += [{"state": "complete", "srcc": 0.2, "a": 1}, {"state": "pruned", "srcc": None, "a": 2}]
+    draw_study(odd, ["a"], "srcc", {}, tmp_path / "odd.png")
+    assert (tmp_path / "odd.png").stat().st_size > 3000
 
 
 @pytest.mark.slow
@@ -207,5 +468,5 @@ def test_the_command_searches_in_two_processes(base, tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "best of 4 trials" in done.stdout
-    assert (tmp_path / "s" / "refit" / "model.onnx").is_file()
+    assert len(list((tmp_path / "s").glob("refit-*/model.onnx"))) == 1
     assert done.stderr.count("trial ") >= 4

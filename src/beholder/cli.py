@@ -38,6 +38,7 @@ app = typer.Typer(
 app.add_typer(cli_data.app)
 app.command()(cli_train.train)
 app.command()(cli_train.tune)
+app.command()(cli_train.variant)
 app.command()(cli_sets.features)
 app.command()(cli_metrics.metrics)
 
@@ -112,6 +113,9 @@ def score(
         list[str] | None,
         typer.Option("--model", metavar="FILE", help="A model file that `beholder train` wrote; repeat for several."),
     ] = None,
+    engine: Annotated[
+        str, typer.Option("--engine", help="What runs --model: onnxruntime, or openvino where that is installed.")
+    ] = "onnxruntime",
     data_range: Annotated[
         float | None,
         typer.Option(
@@ -127,12 +131,14 @@ def score(
 ) -> None:
     """Score pictures with the CNN or with any metric."""
     from beholder.collecting import expand, partners
+    from beholder.metrics.trained import Trained
     from beholder.scoring import adjust, choose, columns_of, score_many
 
     _listen(quiet=quiet)
+    models = [Trained(path, engine) for path in model or ()]
     files, changes = _files(weights or []), cli_train.parse_changes(settings or [], "flip.ppd=40")
     asked = adjust(metrics, changes)
-    measures = choose(asked, paired=reference is not None, weights=files, models=model or ())
+    measures = choose(asked, paired=reference is not None, weights=files, models=models)
     limits = {"min": _limits(least or [], measures, max), "max": _limits(most or [], measures, min)}
     find = partners(reference, inputs) if reference is not None else None
     images: Sequence[str] = list(expand(inputs))
@@ -153,7 +159,7 @@ def score(
 
     def rows(skip: int = 0) -> Iterator[dict[str, Any]]:
         left = itertools.islice(images, skip, None)
-        found = score_many(left, find, asked, workers=workers, data_range=data_range, weights=files, models=model or ())
+        found = score_many(left, find, asked, workers=workers, data_range=data_range, weights=files, models=models)
         produced = (row.flat() for row in found)
         shown = not (quiet or output is None)
         yield from tally.watch(watch(produced, len(images), "scoring", done=skip, shown=shown))

@@ -127,11 +127,20 @@ def split(
     from beholder.datasets.splits import write_split
 
     parts = _numbers(shares, "shares")
+    _check_output(output, source)
     dataset = _open(source, root, scale, columns)
     drawn = draw_split(dataset, parts, seed, distance=DISTANCE if look else None, threads=workers)
     write_split(drawn, output, seed=seed, shares=parts)
     counts = ", ".join(f"{name} {count:,}" for name, count in drawn.splits.items())
     typer.echo(f"{output}: {counts} (digest {drawn.digest})")
+
+
+def _check_output(output: Path, source: str) -> None:
+    """A split must not take the place of the table that it is drawn from, nor of another one."""
+    if output.suffix.lower() != ".json":
+        raise InputError(f"a split is written as JSON, got the output {str(output)!r}; let its name end in .json")
+    if output.exists() and Path(source).exists() and output.samefile(source):
+        raise InputError(f"the output {str(output)!r} is the table itself; name another file, such as split.json")
 
 
 def _open(source: str, root: Path | None, scale: str, columns: str) -> Any:

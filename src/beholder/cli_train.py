@@ -1,10 +1,11 @@
-"""The command line's part for quality networks: `beholder train` and `beholder tune`."""
+"""The command line's part for quality networks: `beholder train`, `beholder tune` and `beholder variant`."""
 
 from __future__ import annotations
 
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,8 +51,11 @@ def train(
     if config is None:
         raise InputError("expected a configuration in TOML; `beholder train --template` prints one to begin with")
     settings = Config.read(config).replace(parse_changes(changes or []))
+    settings.check()
     from beholder.training import fit, open_data
 
+    if test and not len(open_data(settings, None if restart else output).of("test")):
+        raise InputError("--test needs a test split; set data.shares such as [0.7, 0.1, 0.2], or a column split")
     result = fit(settings, output, restart=restart, quiet=quiet)
     _print_figures(f"validation of {result.model}", result.figures)
     if test:
@@ -64,9 +68,10 @@ def train(
 def tune(
     study: Annotated[Path, typer.Argument(metavar="STUDY", help="A configuration with a section [tune], in TOML.")],
     output: Folder = Path("runs/study"),
+    changes: Changes = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Trials at once, each in a process.")] = 1,
     refit: Annotated[
-        bool, typer.Option("--refit", help="Train the best configuration anew, into FOLDER/refit.")
+        bool, typer.Option("--refit", help="Train the best configuration anew, into FOLDER/refit-TRIAL.")
     ] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -75,6 +80,7 @@ def tune(
     from beholder.tuning import tune as search
 
     plan = Study.read(study)
+    plan = replace(plan, base=plan.base.replace(parse_changes(changes or [])))
     found = search(plan, output, workers=workers, quiet=quiet)
     _print_figures(f"best of {len(found.trials)} trials, {output / 'best.toml'}", {plan.figure: found.value})
     for key, share in found.importance.items():
@@ -82,8 +88,39 @@ def tune(
     if refit:
         from beholder.training import fit
 
-        result = fit(found.config, output / "refit", quiet=quiet)
+        result = fit(found.config, output / f"refit-{found.trial}", quiet=quiet)  # a longer study may find a better one
         _print_figures(f"validation of {result.model}", result.figures)
+
+
+def variant(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training that has ended.")],
+    kind: Annotated[str, typer.Option("--kind", help="int8 (quicker), float16 or bfloat16 (smaller).")] = "int8",
+    most_loss: Annotated[float, typer.Option("--most-loss", min=0, help="SRCC that it may lose.")] = 0.003,
+    float_layers: Annotated[
+        int, typer.Option("--float-layers", min=0, help="First convolutions that int8 leaves in floats.")
+    ] = 3,
+    quiet: Quiet = False,
+) -> None:
+    """Write a smaller or quicker variant of a trained model, where it agrees with people as well as the original."""
+    from beholder.training.config import Config
+
+    settings = Config.read(run / "config.toml")
+    from beholder.training import open_data
+    from beholder.training.variants import make_variant
+
+    found = make_variant(
+        run / "model.onnx",
+        kind,  # type: ignore[arg-type]  # checked there
+        open_data(settings, run),
+        most_loss=most_loss,
+        float_layers=float_layers,
+        quiet=quiet,
+    )
+    size = (run / "model.onnx").stat().st_size
+    typer.echo(
+        f"{found.model}: SRCC {found.srcc:.4f}, of the original {found.original:.4f}; "
+        f"{found.bytes / 1e6:.2f} MB, of the original {size / 1e6:.2f} MB"
+    )
 
 
 def parse_changes(given: Sequence[str], such: str = "run.epochs=3") -> dict[str, Any]:
@@ -107,7 +144,7 @@ def _print_figures(
     for name, value in figures.items():
         low, high = (intervals or {}).get(name, (None, None))
         span = "" if low is None else f" ({low:.4f} to {high:.4f})"
-        told.append(f"{name} {value:.4f}{span}")
+        told.append(f"{name} {value:.0f}" if name == "pictures" else f"{name} {value:.4f}{span}")
     typer.echo(f"{title}: " + ", ".join(told))
 
 

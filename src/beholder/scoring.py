@@ -57,7 +57,7 @@ class Row(Mapping[str, Any]):
 
 FIXED = frozenset({"image", "reference", "width", "height", "images", "references", "flags", "error"})
 """Columns that are no metrics."""
-Models = Sequence[str | os.PathLike[str]] | str | os.PathLike[str]
+Models = Sequence[str | os.PathLike[str] | Measure] | str | os.PathLike[str]
 Metrics = Sequence[str | Measure] | Mapping[str, Measure] | str | Measure
 """Names of metrics, or metrics with settings of their own as `beholder.metric` makes them, by names of one's own."""
 
@@ -94,12 +94,12 @@ def choose(
     return measures
 
 
-def _trained(models: Sequence[str | os.PathLike[str]]) -> dict[str, Measure]:
+def _trained(models: Sequence[str | os.PathLike[str] | Measure]) -> dict[str, Measure]:
     from beholder.metrics.trained import Trained
 
     found: dict[str, Measure] = {}
     for path in models:
-        measure = Trained(os.fspath(path))
+        measure = path if isinstance(path, Measure) else Trained(os.fspath(path))
         if measure.name in found:
             raise InputError(f"two models are called {measure.name}; train them into folders of different names")
         found[measure.name] = measure
@@ -204,8 +204,8 @@ def score(
     default `beholder`, or psnr and ssim where a reference is given. threads: how many to use, default all processors.
     weights: by metric, the file of a network's weights, for those that want one
     (``{"lpips": "alexnet-owt-7be5be79.pth"}``), or of a fitted model (``{"niqe": "own.safetensors"}``). models: files
-    of `beholder train`, each a further metric under its own name, or the only ones where no metric is named. Raises the
-    typed errors of `beholder.errors`.
+    of `beholder train` (or `beholder.metrics.trained.Trained` of one), each a further metric under its own name, or the
+    only ones where no metric is named. Raises the typed errors of `beholder.errors`.
     """
     measures = choose(metrics, paired=reference is not None, weights=weights, models=models)
     if threads is not None and threads < 1:

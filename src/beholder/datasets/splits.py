@@ -218,6 +218,10 @@ def _read(path: Path) -> dict[str, Any]:
         raise ReadError(f"the split {str(path)!r} cannot be read: {error.strerror}; check the path") from error
     except ValueError as error:
         raise ReadError(f"the split {str(path)!r} is not JSON: {error}") from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT or not isinstance(document["images"], dict):
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ReadError(f"{str(path)!r} is no split of Beholder's; expected JSON with format {FORMAT!r}")
+    for key, kind in (("name", str), ("digest", str), ("images", dict)):
+        if not isinstance(document.get(key), kind):
+            what = "is of another type than Beholder writes" if key in document else "is missing"
+            raise ReadError(f"the split {str(path)!r} is damaged: its {key!r} {what}; draw a new one")
     return document

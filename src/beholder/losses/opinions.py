@@ -19,7 +19,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from beholder.arrays import gaussian_window
 from beholder.errors import InputError
-from beholder.models.assessors.architectures import Judgement
+from beholder.models.assessors.architectures import Judgement, list_architectures
 
 WORD = 20.0
 """Points in one of the five words."""
@@ -63,6 +63,13 @@ LOSSES: dict[str, LossFunction] = {}
 """Losses by name: called with a Judgement, a Target and their own settings, they give a scalar."""
 NEEDS: dict[str, str] = {}
 """The part of the judgement that a loss looks at, by the loss's name."""
+SPANS: dict[tuple[str, str], tuple[float, float, str]] = {
+    ("huber", "delta"): (math.ulp(0.0), math.inf, "above 0"),
+    ("soft_rank", "temperature"): (math.ulp(0.0), math.inf, "above 0"),
+    ("margin_rank", "margin"): (0, math.inf, "0 or more"),
+    ("type", "smoothing"): (0, 1, "0 to 1"),
+}
+"""Least and most value of a loss's setting, by loss and setting, and how that is said."""
 
 
 def loss(name: str, needs: str = "score") -> Callable[[LossFunction], LossFunction]:
@@ -145,7 +152,8 @@ def _pairs(target: Target) -> Tensor:
     """(N, N), 1 where the first is known to be better than the second: by opinion, or by order within a group."""
     better = target.score[:, None] > target.score  # false where either is NaN
     if target.order is not None and target.group is not None:
-        alike = (target.group[:, None] == target.group) & (target.group >= 0)
+        ordered = torch.isfinite(target.order)  # pictures that people scored have no order but their opinions'
+        alike = (target.group[:, None] == target.group) & (target.group >= 0) & ordered & ordered[:, None]
         better = torch.where(alike, target.order[:, None] > target.order, better)
     return better
 
@@ -193,7 +201,7 @@ def gaussian(judged: Judgement, target: Target) -> Tensor:
     """
     error, valid = _errors(judged, target)
     if judged.spread is None:
-        raise InputError("the gaussian loss needs a network that states its spread; set model.settings.spread = true")
+        raise _lacking("gaussian", "states its spread", "spread")
     spread = judged.spread / WORD
     return _mean(0.5 * (error / spread) ** 2 + spread.log(), target.weights(), valid)
 
@@ -206,7 +214,7 @@ def emd(judged: Judgement, target: Target) -> Tensor:
     2018, NIMA, doi:10.1109/TIP.2018.2831899.
     """
     if judged.distribution is None:
-        raise InputError("the emd loss needs a network that gives a distribution, such as nima")
+        raise _lacking("emd", "gives a distribution", "distribution")
     found, valid = judged.distribution, torch.isfinite(target.score)
     wanted = expected_distribution(target, found.shape[1]).to(found.dtype)
     gap = (found.cumsum(dim=1) - wanted.cumsum(dim=1)) ** 2
@@ -234,7 +242,7 @@ def expected_distribution(target: Target, steps: int) -> Tensor:
 def _maps(judged: Judgement, target: Target) -> tuple[Tensor, Tensor, Tensor] | None:
     """The two maps in [0, 1] at the size of the network's, and which pictures have one."""
     if judged.map is None:
-        raise InputError("losses on maps need a network with a map head; set model.settings.map = true")
+        raise _lacking("map or ssim_map", "gives a map", "map")
     if target.map is None:
         return None
     valid = torch.isfinite(target.map).all(dim=3).all(dim=2).all(dim=1)
@@ -280,7 +288,7 @@ def ssim_map(judged: Judgement, target: Target) -> Tensor:
 def distortion_type(judged: Judgement, target: Target, *, smoothing: float = 0.05) -> Tensor:
     """Cross entropy of the distortion's type."""
     if judged.type is None:
-        raise InputError("the type loss needs a network that tells types; set model.settings.types")
+        raise _lacking("type", "tells types", "type")
     if target.type is None or not bool((target.type >= 0).any()):
         return judged.score.sum() * 0
     each = F.cross_entropy(judged.type, target.type.clamp_min(0), reduction="none", label_smoothing=smoothing)
@@ -291,7 +299,7 @@ def distortion_type(judged: Judgement, target: Target, *, smoothing: float = 0.0
 def severity(judged: Judgement, target: Target) -> Tensor:
     """Mean absolute error of the distortion's severity, in fifths."""
     if judged.severity is None:
-        raise InputError("the severity loss needs a network that tells severity; set model.settings.severity = true")
+        raise _lacking("severity", "tells severity", "severity")
     if target.severity is None:
         return judged.score.sum() * 0
     valid = torch.isfinite(target.severity)
@@ -299,14 +307,30 @@ def severity(judged: Judgement, target: Target) -> Tensor:
     return _mean((judged.severity - known).abs() * 5, target.weights(), valid)
 
 
+def _lacking(name: str, what: str, part: str) -> InputError:
+    """That a judgement lacks a part: which architectures give it, and by which of their settings."""
+    ways = []
+    for card in list_architectures():
+        if part in card.gives:
+            heads = f" with {part!r} among model.settings.heads" if "heads" in card.settings else ""
+            counted = " with model.settings.types above 0" if part == "type" and not heads else ""
+            ways.append(f"{card.name}{heads or counted}")
+    return InputError(
+        f"the {name} loss needs a network that {what}, which this one does not; take {', or '.join(ways)}"
+    )
+
+
 class Objective:
     """A weighted sum of losses.
 
     terms: weight by name; settings: a loss's own, by its name. Calling it with a Judgement and a Target gives the sum
-    and every term without its weight. Raises InputError for unknown names and settings, or no term at all.
+    and every term without its weight. Raises InputError for unknown names and settings, for weights below 0 and
+    settings out of their range, or no term at all.
     """
 
     def __init__(self, terms: Mapping[str, float], settings: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        for name, weight in terms.items():
+            _check_number(f"the weight of the loss {name}", weight, 0, math.inf, "0 or more")
         self.terms = {name: float(weight) for name, weight in terms.items() if weight}
         self.settings = {name: dict(values) for name, values in (settings or {}).items()}
         if not self.terms:
@@ -317,12 +341,16 @@ class Objective:
                 hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(LOSSES)}"
                 raise InputError(f"no loss is called {name!r}; {hint}")
         for name, values in self.settings.items():
-            known = [p.name for p in inspect.signature(LOSSES[name]).parameters.values() if p.kind is p.KEYWORD_ONLY]
-            for key in values:
+            parameters = inspect.signature(LOSSES[name]).parameters
+            known = [p.name for p in parameters.values() if p.kind is p.KEYWORD_ONLY]
+            for key, value in values.items():
                 if key not in known:
                     raise InputError(
                         f"the loss {name} has no setting {key!r}; its settings: {', '.join(known) or 'none'}"
                     )
+                if isinstance(parameters[key].default, (int, float)):
+                    span = SPANS.get((name, key), (-math.inf, math.inf, "finite"))
+                    _check_number(f"the setting {key} of the loss {name}", value, *span)
 
     def __repr__(self) -> str:
         return "Objective(" + " + ".join(f"{weight:g} {name}" for name, weight in self.terms.items()) + ")"
@@ -336,3 +364,9 @@ class Objective:
         """The weighted sum, and every term."""
         parts = {name: LOSSES[name](judged, target, **self.settings.get(name, {})) for name in self.terms}
         return torch.stack([weight * parts[name] for name, weight in self.terms.items()]).sum(), parts
+
+
+def _check_number(what: str, value: Any, least: float, most: float, span: str) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or not least <= value <= most:
+        raise InputError(f"{what} must be a number, {span}, got {value!r}")

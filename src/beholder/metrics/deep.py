@@ -1,4 +1,4 @@
-"""Metrics that a network computes: `beholder`, the score of a picture by itself, and `beholder_fr`, against another."""
+"""Metrics that a network computes: `beholder` and `cnniqa`, a picture by itself, and `beholder_fr`, against another."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def assess(image: Array, *, full_scale: float = 1.0, threads: int = 1, native: b
     return found
 
 
-@functools.lru_cache(maxsize=2)
-def _network(device: str) -> Any:
+@functools.lru_cache(maxsize=4)
+def _network(name: str, device: str) -> Any:
     from beholder.models.assessors.load import load_assessor
 
-    return load_assessor("beholder").to(device)
+    return load_assessor(name).to(device)
 
 
 @metric(
@@ -60,10 +60,56 @@ def beholder(image: Array, *, native: bool = False) -> Array:
     ``native`` sees every picture at 100 %, by tiles. PyTorch tensors give gradients and need ``beholder[train]``.
     """
     if is_torch(image):
-        return _network(str(image.device))(image.float(), native=native)
+        return _network("beholder", str(image.device))(image.float(), native=native)
     import numpy as np
 
     return np.asarray([a.value for a in assess(image, native=native)])
+
+
+def assess_tiny(image: Array, *, full_scale: float = 1.0, threads: int = 1) -> list[Assessment]:
+    """As `assess`, by `cnniqa`."""
+    from beholder.models.files import shipped
+    from beholder.models.judging import judge_of
+
+    if is_torch(image):
+        image = image.detach().cpu().numpy()
+    judge = judge_of(shipped("cnniqa.onnx"), threads)
+    found = []
+    for picture in image:
+        v = judge.judge(picture, full_scale=full_scale)
+        flags = () if v.in_domain else ("out_of_domain",)
+        low, high = (v.value if end is None else end for end in (v.low, v.high))
+        found.append(Assessment(v.value, low, high, word_of(v.value), flags, judge.weights))
+    return found
+
+
+@metric(
+    "cnniqa",
+    better="higher",
+    range=(0.0, 100.0),
+    unit="",
+    needs="image",
+    min_size=32,
+    paper="Kang et al. 2014, doi:10.1109/CVPR.2014.224, with fewer filters, fitted as `beholder` to the opinion scores "
+    "of BIQ2021 (Ahmed and Asif 2022, doi:10.1117/1.JEI.31.5.053010) and to KADID-10k's mean opinions of distortions "
+    "(Lin et al. 2019, doi:10.1109/QoMEX.2019.8743252)",
+    verified=("",),
+    tolerance=0.05,
+    model="cnniqa",
+    assess=assess_tiny,
+)
+def cnniqa(image: Array) -> Array:
+    """Quality as people would rate it, 0 to 100, by the first CNN made for it, in its smallest form.
+
+    image: (N, C, H, W) sRGB in [0, 1]. Returns (N,). Local and without knowledge of what is shown, so it agrees less
+    with people than `beholder`. Up to one megapixel a picture is seen at 100 %; a larger one reduced to that. PyTorch
+    tensors give gradients and need ``beholder[train]``.
+    """
+    if is_torch(image):
+        return _network("cnniqa", str(image.device))(image.float())
+    import numpy as np
+
+    return np.asarray([a.value for a in assess_tiny(image)])
 
 
 def _beside(image: Any, reference: Any, **settings: Any) -> float:

@@ -18,12 +18,13 @@ from beholder.models.judging import Judge, judge_of
 class Trained(Measure):
     """A model that `beholder train` wrote, called as any metric: (N, C, H, W) in, (N,) on 0-100 out, NumPy only.
 
-    path: its .safetensors or .onnx file. Raises ModelError for missing or damaged files.
+    path: its .safetensors or .onnx file. engine: what runs it, "onnxruntime", or "openvino" where that is installed.
+    Raises ModelError for missing or damaged files, InputError and MissingExtraError for the engine.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        judge = judge_of(self.path)
+    def __init__(self, path: str | Path, engine: str = "onnxruntime") -> None:
+        self.path, self.engine = Path(path), engine
+        judge = judge_of(self.path, 1, engine)
         header = judge.header
         self.card = Metric(
             name=judge.name,
@@ -44,10 +45,10 @@ class Trained(Measure):
     @property
     def weights(self) -> str:
         """The first twelve hexadecimal digits of the SHA-256 of the file."""
-        return judge_of(self.path).weights
+        return judge_of(self.path, 1, self.engine).weights
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Trained, (self.path,)
+        return Trained, (self.path, self.engine)
 
     def _no_reference(self, *_: Any, **__: Any) -> Any:
         raise InputError(f"{self.card.name} is a model file: use its scores")
@@ -67,7 +68,7 @@ class Trained(Measure):
                 "beholder.models.assessors.networks.load_network"
             )
         self.check(image, reference)
-        judge = judge_of(self.path, threads or processors())
+        judge = judge_of(self.path, threads or processors(), self.engine)
         pair = [a for a in (image, reference) if a is not None]
         full_scale = FULL_SCALE.get(dtype_name(image), 1)
         if full_scale == 1:

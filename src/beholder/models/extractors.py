@@ -1,4 +1,4 @@
-"""Networks that turn a picture into features, for comparing sets: the shipped backbone, or Inception by its path."""
+"""Networks that turn a picture into features, to compare sets: the shipped backbone `lite0`, or Inception by path."""
 
 from __future__ import annotations
 
@@ -49,10 +49,9 @@ def is_known(name: str) -> bool:
 
 
 def _shipped(threads: int) -> Extractor:
-    from beholder.models.runtime import assessor, weights_hash
+    from beholder.models.runtime import backbone, weights_hash
 
-    model = assessor("beholder", threads)
-    return Extractor(f"beholder {weights_hash('beholder')}", 1280, model.features)
+    return Extractor(f"beholder {weights_hash('lite0')}", 1280, backbone(threads).features)
 
 
 def _inception(weights: Any) -> Extractor:

@@ -34,7 +34,7 @@ def parse_header(text: str | None, source: str) -> dict[str, Any]:
         raise ModelError(f"{source} has no Beholder header; pass a model file that Beholder wrote")
     try:
         header = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, TypeError) as error:  # TypeError: metadata that is no text
         raise ModelError(f"the header of {source} is damaged ({error}); get the file anew") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         found = header.get("format") if isinstance(header, dict) else type(header).__name__
@@ -49,12 +49,12 @@ def read_header(path: str | Path) -> dict[str, Any]:
             size = int.from_bytes(file.read(8), "little")
             if not 2 <= size <= 100_000_000:
                 raise ModelError(f"{path} is no safetensors file: its header claims {size} bytes")
-            metadata = json.loads(file.read(size)).get("__metadata__", {})
+            text = json.loads(file.read(size)).get("__metadata__", {}).get(KEY)
     except (OSError, ValueError, AttributeError) as error:  # AttributeError: JSON, but no table
         if isinstance(error, ModelError):
             raise
         raise ModelError(f"{path} cannot be read as a safetensors model file: {error}") from error
-    return parse_header(metadata.get(KEY), str(path))
+    return parse_header(text, str(path))
 
 
 def save_model(path: str | Path, state: Mapping[str, Any], header: Mapping[str, Any], *, half: bool = True) -> None:
@@ -85,7 +85,7 @@ def read_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
             ).reshape(entry["shape"])
             for name, entry in layout.items()
         }
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:  # AttributeError: no table
         raise ModelError(f"{path} cannot be read as a safetensors model file: {error}") from error
 
 
@@ -96,8 +96,12 @@ def load_model(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """
     header = read_header(path)
     try:
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
     except ImportError as error:
         raise MissingExtraError('loading weights into PyTorch needs: pip install "beholder[train]"') from error
-    state = {k: v.float() if v.is_floating_point() else v for k, v in load_file(str(path)).items()}
-    return header, state
+    try:
+        found = load_file(str(path))
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise ModelError(f"the weights in {path} are damaged or cut off ({error}); get the file anew") from error
+    return header, {k: v.float() if v.is_floating_point() else v for k, v in found.items()}

@@ -61,7 +61,8 @@ class Judge:
         self.outputs = [o.name for o in session.get_outputs()]
         self._run = _by_openvino(self.path, threads) if engine == "openvino" else functools.partial(_run, session)
         self.compares: bool = self.header["reference"]
-        self.name: str = re.sub(r"[^\w.-]+", "_", self.header["name"])
+        kind = self.header.get("variant", {}).get("kind")
+        self.name: str = re.sub(r"[^\w.-]+", "_", self.header["name"]) + (f"-{kind}" if kind else "")
 
     @property
     def weights(self) -> str:
@@ -79,12 +80,13 @@ class Judge:
             raise InputError(f"{self.name} takes {wants}")
         if reference is not None and reference.shape != image.shape:
             raise SizeError(f"{self.name} compares pictures of one size, got {image.shape} and {reference.shape}")
-        given = {"image": self._prepare(image, full_scale)}
+        given = {"image": self.prepare(image, full_scale)}
         if reference is not None:
-            given["reference"] = self._prepare(reference, full_scale)
+            given["reference"] = self.prepare(reference, full_scale)
         return self._verdict(dict(zip(self.outputs, self._run(given), strict=True)))
 
-    def _prepare(self, image: Samples, full_scale: float) -> Samples:
+    def prepare(self, image: Samples, full_scale: float) -> Samples:
+        """A picture (C, H, W) in [0, full_scale] as the graph takes it: (1, 3, h, w) in [0, 1]."""
         part = self.header["config"]["input"]
         if part["viewing"]:
             seen = reduce_to_view(image, full_scale)
@@ -123,7 +125,9 @@ def _by_openvino(path: Path, threads: int) -> Any:
     except ImportError as error:
         raise MissingExtraError("engine='openvino' needs: pip install openvino") from error
     core = openvino.Core()
-    compiled = core.compile_model(str(path), "CPU", {"INFERENCE_NUM_THREADS": threads})
+    compiled = core.compile_model(
+        str(path), "CPU", {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
+    )
 
     def run(given: dict[str, Samples]) -> list[Any]:
         found = compiled.create_infer_request().infer(given)
@@ -159,6 +163,6 @@ def _digest(path: Path, changed: int) -> str:  # noqa: ARG001  # so that a rewri
 
 
 @functools.lru_cache(maxsize=4)
-def judge_of(path: Path, threads: int = 1) -> Judge:
-    """The judge of that file and thread count, loaded once per process."""
-    return Judge(path, threads=threads)
+def judge_of(path: Path, threads: int = 1, engine: str = "onnxruntime") -> Judge:
+    """The judge of that file, thread count and engine, loaded once per process."""
+    return Judge(path, threads=threads, engine=engine)

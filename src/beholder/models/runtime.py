@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,21 +23,33 @@ CELL = 64
 """Tiles lie on a grid of this many pixels, the deepest cell of the network at half size."""
 FILES = (".onnx", ".head.onnx", ".safetensors")
 """What a shipped model consists of: two graphs, and the weights that they point into, with the header."""
-DEEPEST = slice(992, 2272)
-"""Where the sums of the head's 1280 channels at full size stand: behind sum and square of 24 + 40 + 112 + 320."""
-MODELS = {"beholder": FILES, "beholder_fr": (".onnx", ".safetensors")}
+BESIDE = (".onnx", ".safetensors")
+MODELS = {
+    "beholder": tuple(f"beholder{ending}" for ending in FILES),
+    "beholder_fr": (*(f"beholder_fr{ending}" for ending in BESIDE), "lite0.safetensors"),
+    "cnniqa": tuple(f"cnniqa{ending}" for ending in BESIDE),
+    "lite0": tuple(f"lite0{ending}" for ending in BESIDE),
+}
 """The files of every shipped model, by its name."""
 _EVERYTHING = np.array([0, 0, 1 << 24, 1 << 24], dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """What the network says of one picture: score 0-100, 90 % interval, and whether the picture is of its domain."""
+    """What the network says of one picture: score 0-100, 90 % interval, and distance from the training pictures.
+
+    A distance above 1 is foreign.
+    """
 
     value: float
     low: float
     high: float
-    in_domain: bool
+    distance: float
+
+    @property
+    def in_domain(self) -> bool:
+        """Whether the picture is like those that the network has learned from."""
+        return self.distance <= 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +96,6 @@ class Assessor:
         )
         return self._opinion(float(score[0]), float(distance[0]))
 
-    def features(self, image: Samples) -> FloatArray:
-        """Mean of each of the deepest stage's 1280 channels; image: (C, H, W) sRGB in [0, 1], seen as by `assess`."""
-        image = mirror_to(reduce_to_view(image), MIN_SIDE)
-        crop = np.empty((1, 3, *image.shape[1:]), np.float32)
-        crop[0] = image
-        sums, counts = self._body.run(None, {"image": crop, "inner": _EVERYTHING})
-        found: FloatArray = sums[0, DEEPEST] / counts[4]
-        return found
-
     def _opinion(self, score: float, distance: float) -> Opinion:
         value = min(max(score, 0.0), 100.0)
         interval = self.header["interval"]
@@ -101,16 +104,37 @@ class Assessor:
             value=value,
             low=max(value - half, 0.0),
             high=min(value + half, 100.0),
-            in_domain=distance <= self.header["domain"]["limit"],
+            distance=distance,
         )
+
+
+class Backbone:
+    """The shipped ImageNet network, run by ONNX Runtime; thread-safe. Raises ModelError for damaged files."""
+
+    def __init__(self, threads: int = 1) -> None:
+        self._graph = open_graph(shipped("lite0.onnx"), threads)
+
+    def features(self, image: Samples) -> FloatArray:
+        """Mean of each of the deepest stage's 1280 channels; image: (C, H, W) sRGB in [0, 1], seen as by `Assessor`."""
+        image = mirror_to(reduce_to_view(image), MIN_SIDE)
+        crop = np.empty((1, 3, *image.shape[1:]), np.float32)
+        crop[0] = image
+        found: FloatArray = self._graph.run(None, {"image": crop})[0][0]
+        return found
+
+
+@functools.lru_cache(maxsize=4)
+def backbone(threads: int = 1) -> Backbone:
+    """The backbone for a thread count, loaded once per process."""
+    return Backbone(threads)
 
 
 @functools.cache
 def weights_hash(name: str) -> str:
     """The first twelve hexadecimal digits of the SHA-256 over a shipped model's files."""
     digest = hashlib.sha256()
-    for ending in MODELS[name]:
-        digest.update(shipped(name + ending).read_bytes())
+    for file in MODELS[name]:
+        digest.update(shipped(file).read_bytes())
     return digest.hexdigest()[:12]
 
 
@@ -168,6 +192,39 @@ def _spans(length: int, tile: int, margin: int) -> Iterator[tuple[int, slice, in
 def whole(image: Samples) -> Tile:
     """The picture as one tile."""
     return Tile(slice(0, image.shape[1]), slice(0, image.shape[2]), _EVERYTHING)
+
+
+def optimise_graph(source: Path, target: Path) -> None:
+    """Let ONNX Runtime work constants and normalisations into the convolutions of a graph."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(target)
+    options.log_severity_level = 4
+    onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
+
+
+def quantise_graph(source: Path, target: Path, feeds: Iterator[Mapping[str, Any]], kept: Sequence[str]) -> None:
+    """An int8 version of a graph, its ranges by these feeds, the nodes named in `kept` left as they are."""
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+    class Reader:
+        def get_next(self) -> Mapping[str, Any] | None:
+            return next(feeds, None)
+
+    quantize_static(
+        str(source),
+        str(target),
+        Reader(),
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=["Conv", "Clip", "Relu"],
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        nodes_to_exclude=list(kept),
+        calibrate_method=CalibrationMethod.MinMax,
+    )
 
 
 def open_graph(path: Path, threads: int, *, arena: bool = True) -> Any:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import math
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from beholder.errors import InputError
+from beholder.errors import InputError, OutputError, ReadError
 from beholder.progress import Counter
 from beholder.training.config import Config
 from beholder.training.feeding import Batch, Feed, Item, Known, target_of
@@ -31,6 +34,8 @@ class Begun(NamedTuple):
 def check_cache(network: nn.Module, config: Config) -> None:
     """Raise InputError unless the network and the configuration allow the frozen stages to be kept."""
     part = config.input
+    if Path(part.frozen_cache).exists() and not Path(part.frozen_cache).is_dir():
+        raise InputError(f"input.frozen_cache = {part.frozen_cache!r} is a file; name a folder, which may be a new one")
     body: Any = getattr(network, "body", None)
     if not hasattr(network, "begin") or body is None or not body.frozen:
         raise InputError("input.frozen_cache needs model.architecture = 'beholder' and model.frozen above 0, or -1")
@@ -57,9 +62,14 @@ class BegunFeed(Feed):
         self.flips = self.training and self.config.input.flip
         self.variations = []
         super().set_epoch(0)
-        body: Any = network.body
-        self.folder = Path(self.config.input.frozen_cache) / _digest(body, self.config)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder = Path(self.config.input.frozen_cache) / _digest(network, self.config)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            given = self.config.input.frozen_cache
+            raise InputError(
+                f"input.frozen_cache = {given!r} cannot be made: {error.strerror}; name a folder that can be written"
+            ) from error
         self.now = 0
         self.keys = [self._key(item) for item in self.items]
 
@@ -74,17 +84,20 @@ class BegunFeed(Feed):
             facts: tuple[Any, ...] = (job.photograph.name, job.photograph.stat().st_size, job.name, job.level, job.seed)
         else:
             path = self.samples[item.sample].image
-            found = path.stat()
+            try:
+                found = path.stat()
+            except OSError as error:
+                raise ReadError(f"{str(path)!r} cannot be read: {error.strerror}; check the path") from error
             facts = (str(path), found.st_size, found.st_mtime_ns)
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
 
     def fill(self, *, quiet: bool) -> None:
-        """Work out what is not on disk yet."""
+        """Work out what is not on disk yet, or is damaged there."""
         missing = [
             (place, mirrored)
             for place in range(len(self.items))
             for mirrored in ((False, True) if self.flips else (False,))
-            if not self._path(place, mirrored=mirrored).is_file()
+            if not self._is_whole(place, mirrored=mirrored)
         ]
         counter = Counter("frozen stages", len(missing), quiet=quiet)
         mode = self.network.training
@@ -93,6 +106,42 @@ class BegunFeed(Feed):
             self._make(place, mirrored=mirrored)
             counter.step()
         self.network.train(mode)
+        self._part_contents()
+
+    def _part_contents(self) -> None:
+        """Pictures of one content and several sizes count as several: they would not fit into one batch."""
+        shapes = self.sizes()
+        seen = {
+            i.sample: (self.contents[i.sample], s) for i, s in zip(self.items, shapes, strict=True) if i.sample >= 0
+        }
+        if len(set(seen.values())) == len({content for content, _ in seen.values()}):
+            return
+        numbers = {mark: number for number, mark in enumerate(sorted(set(seen.values())))}
+        self.contents = [numbers[seen[sample]] for sample in range(len(self.samples))]
+
+    def _is_whole(self, place: int, *, mirrored: bool) -> bool:
+        """Whether a picture's file is as long as its head says, and its label, where it has one, can be read."""
+        path = self._path(place, mirrored=mirrored)
+        try:
+            numbers = sum(math.prod(shape) for shape in self._shapes(path))
+            self._score(place)
+            return path.stat().st_size == HEAD + numbers * np.dtype(np.float16).itemsize
+        except (OSError, ValueError, TypeError, LookupError):
+            return False
+
+    def _score(self, place: int) -> float:
+        """The label of a synthetic picture, NaN for none; a metric's is kept on disk."""
+        job = self.items[place].job
+        if job is None or job.scale is None:
+            return math.nan if job is None or job.score is None else job.score
+        score = json.loads(self._label(place).read_text(encoding="utf-8"))["score"]
+        return math.nan if score is None else float(score)
+
+    def _label(self, place: int) -> Path:
+        """The file of a label that a metric gives, named by the metric's scale, which depends on all photographs."""
+        job = self.items[place].job
+        scale = hashlib.sha256(repr(None if job is None else job.scale).encode()).hexdigest()[:8]
+        return self._path(place, mirrored=False).with_suffix(f".{scale}.json")
 
     def sizes(self) -> list[tuple[tuple[int, ...], ...]]:
         """The shapes of every picture's activations: those of one batch are to be alike."""
@@ -118,10 +167,16 @@ class BegunFeed(Feed):
         if item.job is None:
             return self.known_of(self.samples[item.sample], nothing, None, item, epoch=self.now)
         job = item.job
-        label = json.loads(self._path(place, mirrored=False).with_suffix(".json").read_text(encoding="utf-8"))
-        score = float("nan") if label["score"] is None else label["score"]
-        group = len(self.groups) + job.rank_group
-        numbers = (score, float("nan"), job.type, job.severity, group, -job.severity, self.config.synthesis.weight)
+        group = len(self.contents) + job.rank_group
+        numbers = (
+            self._score(place),
+            float("nan"),
+            job.type,
+            job.severity,
+            group,
+            -job.severity,
+            self.config.synthesis.weight,
+        )
         return Known(nothing, None, *numbers, None)
 
     def _path(self, place: int, *, mirrored: bool) -> Path:
@@ -136,25 +191,43 @@ class BegunFeed(Feed):
             network: Any = self.network
             begun = network.begin(image.contiguous(memory_format=torch.channels_last))
         path = self._path(place, mirrored=mirrored)
-        path.parent.mkdir(exist_ok=True)
-        if not mirrored and self.items[place].job is not None:
+        job = self.items[place].job
+        if not mirrored and job is not None and job.scale is not None:
             score = None if np.isnan(known.score) else known.score
-            path.with_suffix(".json").write_text(json.dumps({"score": score}), encoding="utf-8")
+            _write(self._label(place), json.dumps({"score": score}).encode())
         shapes = [list(t.shape[1:]) for t in begun]
         head = json.dumps(shapes).encode().ljust(HEAD)
         values = np.concatenate([t[0].contiguous().numpy().ravel() for t in begun]).astype(np.float16)
-        part = path.with_suffix(".part")
-        part.write_bytes(head + values.tobytes())
-        part.replace(path)
+        _write(path, head + values.tobytes())
 
     def _open(self, path: Path) -> tuple[list[tuple[int, ...]], np.ndarray[Any, np.dtype[np.float16]]]:
         raw = path.read_bytes()
         return [tuple(s) for s in json.loads(raw[:HEAD])], np.frombuffer(raw, np.float16, offset=HEAD).copy()
 
 
-def _digest(body: Any, config: Config) -> str:
-    """What the frozen stages' outputs depend on beside the picture: their weights, how many, and its preparation."""
-    digest = hashlib.sha256(repr((body.frozen, config.input.resize, config.input.viewing)).encode())
+def _write(path: Path, data: bytes) -> None:
+    """Write a file as a whole, under a name first that no other process, on whatever machine, takes."""
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        path.parent.mkdir(exist_ok=True)
+        part.write_bytes(data)
+        part.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):  # there may be no folder to remove it from
+            part.unlink()
+        raise OutputError(
+            f"cannot write {str(path)!r}: {error.strerror}; make room, or choose another input.frozen_cache"
+        ) from error
+
+
+def _digest(network: Any, config: Config) -> str:
+    """What `begin` depends on beside the picture: weights, how many stages, which maps, and its preparation."""
+    body = network.body
+    facts: tuple[Any, ...] = (body.frozen, config.input.resize, config.input.viewing)
+    maps = getattr(network, "taps", ()), getattr(network, "both_sizes", True)
+    if maps != (tuple(range(len(body.channels))), True):  # the usual ones are not named: they were not always
+        facts += maps
+    digest = hashlib.sha256(repr(facts).encode())
     for part in body.parts()[: body.frozen]:
         for module in part:
             for name, value in sorted(module.state_dict().items()):
@@ -163,6 +236,12 @@ def _digest(body: Any, config: Config) -> str:
 
 
 def collate_begun(pictures: Sequence[Begun]) -> Batch:
-    """A batch of pictures whose activations have one shape."""
+    """A batch of pictures whose activations have one shape; InputError where they differ."""
+    shapes = {tuple(tuple(t.shape) for t in p.tensors) for p in pictures}
+    if len(shapes) > 1:
+        raise InputError(
+            f"a batch needs pictures of one size, got {len(shapes)} sizes out of input.frozen_cache; "
+            "set run.batch = 1, or leave input.frozen_cache empty and set input.crop"
+        )
     tensors = [torch.stack(parts).float() for parts in zip(*(p.tensors for p in pictures), strict=True)]
     return Batch(tensors, None, target_of([p.known for p in pictures]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,13 @@ Array = NDArray[np.float64]
 FEWEST = 20
 """Pictures that an interval needs at least."""
 FOLDS = 10
+DEAD = 0.01
+"""Share of the features' usual deviation that counts as none: what varies less is rounding, and would count most."""
+
+
+def fewest_pictures(level: float) -> int:
+    """Pictures that an interval of this level needs: fewer have no quantile so far out."""
+    return max(FEWEST, math.ceil(level / (1 - level) - 1e-9))
 
 
 def conformal_interval(predicted: Array, opinions: Array, level: float = 0.9, bins: int = 6) -> dict[str, Any]:
@@ -22,12 +30,14 @@ def conformal_interval(predicted: Array, opinions: Array, level: float = 0.9, bi
     predicted: (N,), scores of pictures that the network has not learned from, 0-100; opinions: (N,). The shape of the
     width is the error's quantile in `bins` equal shares of the pictures; its size is the finite-sample quantile of
     every picture's error over the shape that the other pictures give (ten folds), so that a new picture's opinion lies
-    inside with probability `level`. Raises InputError for fewer than 20 pictures. Sources: Lei et al. 2018 (conformal
-    prediction), doi:10.1080/01621459.2017.1307116; Vovk 2015 (cross-conformal), doi:10.1007/s10472-013-9368-4.
+    inside with probability `level`. Raises InputError for fewer pictures than `fewest_pictures`. Sources: Lei et al.
+    2018 (conformal prediction), doi:10.1080/01621459.2017.1307116; Vovk 2015 (cross-conformal),
+    doi:10.1007/s10472-013-9368-4.
     """
-    if len(predicted) < FEWEST:
+    if len(predicted) < fewest_pictures(level):
         raise InputError(
-            f"an interval needs at least {FEWEST} pictures that were not learned from, got {len(predicted)}"
+            f"an interval of {level:.0%} needs at least {fewest_pictures(level)} pictures that were not learned from, "
+            f"got {len(predicted)}"
         )
     error = np.abs(predicted - opinions)
     fold = np.random.default_rng(0).permutation(len(error)) % FOLDS
@@ -61,31 +71,51 @@ def coverage(predicted: Array, opinions: Array, interval: dict[str, Any]) -> flo
     return float(np.mean(np.abs(predicted - opinions) <= half))
 
 
-def domain_of(features: NDArray[Any], components: int = 64, quantile: float = 0.99) -> dict[str, Array]:
+def domain_of(
+    features: NDArray[Any],
+    groups: Sequence[int] = (),
+    *,
+    components: int = 64,
+    neighbours: int = 5,
+    quantile: float = 0.99,
+) -> dict[str, Array]:
     """What `models.assessors.domain.Domain` needs to tell how far a picture's features are from the training ones.
 
-    features: (N, F) of training pictures. The distance is the root mean square of the leading `components` in units of
-    their deviation, and of what they leave over in units of its own; the two are added. limit: the distance that a
-    share of `quantile` of the training pictures do not exceed. Source: Lee et al. 2018 (Mahalanobis distance in feature
-    space), doi:10.48550/arXiv.1807.03888; Ndiour et al. 2020 (reconstruction error), doi:10.48550/arXiv.2012.04250.
+    features: (N, F) of training pictures; groups: how many features, side by side, make up each group (none: all are
+    one), as of the maps of a body: every group counts alike, however many it has. The distance is that to the
+    `neighbours`-th of the training pictures, by the leading `components` (half of the features at most) and by the size
+    of what these leave over, all in units of their deviation. limit: the distance that a share of `quantile` of the
+    training pictures do not exceed, each seen from the others. Sources: Sun et al. 2022 (nearest neighbours in feature
+    space), doi:10.48550/arXiv.2204.06507; Ndiour et al. 2020 (reconstruction error), doi:10.48550/arXiv.2012.04250.
     """
+    from scipy.spatial.distance import cdist
+
     x = np.asarray(features, dtype=np.float64)
     if len(x) < 2:
         raise InputError(f"the domain needs at least 2 training pictures, got {len(x)}")
-    mean, scale = x.mean(axis=0), x.std(axis=0) + 1e-6
-    z = np.clip((x - mean) / scale, -8, 8)
-    count = max(1, min(components, len(x) // 4, x.shape[1]))
+    if groups and sum(groups) != x.shape[1]:
+        raise InputError(f"groups of {tuple(groups)} features do not make up the {x.shape[1]} that there are")
+    mean, scale = x.mean(axis=0), x.std(axis=0)
+    scale = np.hypot(scale, max(DEAD * math.sqrt(float(np.mean(scale**2))), 1e-6))
+    share = 1 / np.sqrt(np.repeat(groups, groups)) if groups else np.ones(x.shape[1])
+    z = np.clip((x - mean) / scale, -8, 8) * share
+    count = max(1, min(components, len(x) // 4, x.shape[1] // 2))
     _, spread, basis = np.linalg.svd(z, full_matrices=False)
     deviations = np.maximum(spread[:count] / math.sqrt(len(x)), 1e-6)
     inside = z @ basis[:count].T
-    left = np.maximum((z**2).sum(axis=1) - (inside**2).sum(axis=1), 0)
-    rest = max(float(left.mean()), 1e-6)
-    distance = np.sqrt(((inside / deviations) ** 2).mean(axis=1)) + np.sqrt(left / rest)
+    left = np.sqrt(np.maximum((z**2).sum(axis=1) - (inside**2).sum(axis=1), 0))
+    rest = np.array([left.mean(), max(float(left.std()), 1e-6)])
+    known = np.column_stack([inside / deviations, (left - rest[0]) / rest[1]])
+    place = min(neighbours, len(x) - 1)
+    distance = np.sort(cdist(known, known), axis=1)[:, place]  # the nearest of all is the picture itself
     return {
         "mean": mean,
         "scale": scale,
+        "share": share,
         "basis": basis[:count].T,
         "deviations": deviations,
-        "rest": np.array([rest]),
-        "limit": np.array([np.quantile(distance, quantile)]),
+        "rest": rest,
+        "known": known,
+        "neighbours": np.array(float(place)),
+        "limit": np.array([max(float(np.quantile(distance, quantile)), 1e-6)]),
     }

@@ -7,9 +7,10 @@ values out of range are errors that name the key; every field is documented wher
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,10 +18,12 @@ from typing import Any, Literal
 from beholder.errors import InputError
 
 AUTO = "auto"
+LARGEST = 2**31 - 1
+"""Of whole numbers: what PyTorch and NumPy take everywhere, a seed multiplied by steps included."""
 
 
 def _field(default: Any, about: str, **limits: Any) -> Any:
-    """A field with its documentation and, where it has them, `least` and `most`."""
+    """A field with its documentation and, where it has them, the limits `least`, `most` and `below`, of every value."""
     more = {"about": about, **limits}
     if callable(default):
         return field(default_factory=default, metadata=more)
@@ -36,7 +39,9 @@ class Data:
     root: str = _field("", "folder that the pictures' paths start from; empty: the table's own folder")
     scale: tuple[float, ...] = _field((), "worst and best value that an opinion can take, in this order, as (1, 5)")
     split: str = _field("", "file with every picture's split; empty: the table's column, else `shares` are drawn")
-    shares: tuple[float, float, float] = _field((0.8, 0.1, 0.1), "of train, validation and test, where none is given")
+    shares: tuple[float, float, float] = _field(
+        (0.8, 0.1, 0.1), "of train, validation and test, where none is given", least=0
+    )
     seed: int = _field(0, "of the split by content", least=0)
 
 
@@ -44,7 +49,9 @@ class Data:
 class Input:
     """How pictures are prepared and varied."""
 
-    crop: int = _field(224, "side of the square native crop to train on; 0: the whole picture (batch 1 or equal sizes)")
+    crop: int = _field(
+        224, "side of the square native crop to train on; 0: the whole picture (batch 1 or equal sizes)", least=0
+    )
     crops: int = _field(1, "crops of each picture in an epoch", least=1)
     resize: int = _field(0, "shorter side after a resize before the crop, which hides distortions; 0: never", least=0)
     viewing: bool = _field(True, "whether pictures of more than a megapixel are first reduced as for scoring")
@@ -77,7 +84,9 @@ class Model:
     settings: Mapping[str, Any] = _field(dict, "the architecture's own settings")
     body: str = _field("", "feature extractor: 'efficientnet_lite0' or a dotted name of a callable; empty: the usual")
     body_settings: Mapping[str, Any] = _field(dict, "keyword arguments of that callable")
-    weights: str = _field("imagenet", "'imagenet', 'none' (from scratch), or a model file to go on from")
+    weights: str = _field(
+        "imagenet", "'imagenet', 'none' (from scratch), 'beholder' or 'cnniqa' (shipped), or a model file to go on from"
+    )
     frozen: int = _field(0, "first stages of the body that are not trained; -1: all of it", least=-1)
     members: int = _field(1, "networks of an ensemble, trained with seeds of their own", least=1)
 
@@ -86,7 +95,9 @@ class Model:
 class Loss:
     """What is minimised: a weighted sum."""
 
-    terms: Mapping[str, float] = _field(lambda: {"mse": 1.0}, "weight of each loss by its name (beholder.losses)")
+    terms: Mapping[str, float] = _field(
+        lambda: {"mse": 1.0}, "weight of each loss by its name (beholder.losses)", least=0
+    )
     settings: Mapping[str, Mapping[str, Any]] = _field(dict, "settings of a loss by its name, as {huber={delta=5}}")
 
 
@@ -95,12 +106,12 @@ class Optimiser:
     """How it is minimised."""
 
     name: Literal["sgd", "adam", "adamw", "adagrad", "rmsprop"] = _field("adamw", "the method")
-    rate: float = _field(1e-3, "learning rate of the head", least=0)
+    rate: float = _field(3e-4, "learning rate of the head", least=0)
     body_rate: float = _field(0.1, "the body's rate as a share of the head's", least=0)
     layer_decay: float = _field(1.0, "factor of the rate from one stage of the body to the one before it", least=0)
     momentum: float = _field(0.9, "for sgd and rmsprop", least=0, most=1)
     nesterov: bool = _field(False, "for sgd: look ahead along the momentum")
-    betas: tuple[float, float] = _field((0.9, 0.999), "for adam and adamw")
+    betas: tuple[float, float] = _field((0.9, 0.999), "for adam and adamw", least=0, below=1)
     weight_decay: float = _field(1e-4, "of weights; biases and normalisations have none", least=0)
     warm_up: float = _field(0.05, "share of the steps over which the rate rises", least=0, most=1)
     schedule: Literal["constant", "cosine", "plateau", "step"] = _field("cosine", "how the rate falls")
@@ -168,17 +179,41 @@ class Config:
     def __post_init__(self) -> None:
         for section in fields(self):
             _check(section.name, getattr(self, section.name))
+        if not (self.data.shares[0] and self.data.shares[1]):
+            raise InputError(
+                "data.shares are those of train, validation and test; training needs the first two above 0, as "
+                f"[0.9, 0.1, 0.0], got {list(self.data.shares)!r}"
+            )
+
+    def check(self) -> None:
+        """Raise InputError for options that would be ignored without a word.
+
+        A recipe may leave such an option to the command line, so that this is asked of what is to be trained.
+        """
+        part = self.synthesis
+        if part.count and not part.photographs:
+            raise InputError(
+                f"synthesis.count = {part.count} needs synthesis.photographs, a folder of pristine photographs; "
+                "name it, or set synthesis.count = 0"
+            )
+        if part.photographs and not part.count:
+            raise InputError(
+                f"synthesis.photographs = {part.photographs!r} needs synthesis.count, the distorted pictures in an "
+                "epoch; set it above 0, or leave the photographs out"
+            )
 
     @classmethod
     def read(cls, path: str | Path) -> Config:
         """A Config out of a TOML file; InputError names the key that is unknown or wrong."""
         try:
-            text = Path(path).read_text(encoding="utf-8")
+            text = Path(path).read_text(encoding="utf-8-sig")  # editors on Windows put a mark in front
             return cls.of(tomllib.loads(text))
         except OSError as error:
             raise InputError(f"the configuration {path} cannot be read: {error}") from error
         except tomllib.TOMLDecodeError as error:
             raise InputError(f"{path} is not TOML: {error}") from error
+        except UnicodeDecodeError as error:
+            raise InputError(f"the configuration {path} is not in UTF-8 ({error}); save it as UTF-8") from error
 
     @classmethod
     def of(cls, sections: Mapping[str, Any]) -> Config:
@@ -254,11 +289,32 @@ def _check(name: str, part: Any) -> None:
     hints = typing.get_type_hints(type(part))
     for f in fields(part):
         key, value = f"{name}.{f.name}", _fit(f"{name}.{f.name}", getattr(part, f.name), hints[f.name])
-        least, most = f.metadata.get("least"), f.metadata.get("most")
-        if (least is not None and value < least) or (most is not None and value > most):
-            span = f"at least {least}" if most is None else f"{least} to {most}"
-            raise InputError(f"{key} must be {span}, got {value!r}")
+        for place, number in _numbers(key, value):
+            _limit(place, number, f.metadata.get("least"), f.metadata.get("most"), f.metadata.get("below"))
         object.__setattr__(part, f.name, value)
+
+
+def _numbers(key: str, value: Any) -> Iterator[tuple[str, float]]:
+    """The numbers in a value, each with its key."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _numbers(f"{key}.{name}", inner)
+    elif isinstance(value, (tuple, list)):
+        for i, inner in enumerate(value):
+            yield from _numbers(f"{key}[{i}]", inner)
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield key, value
+
+
+def _limit(key: str, value: float, least: float | None, most: float | None, below: float | None) -> None:
+    if not math.isfinite(value):
+        raise InputError(f"{key} must be a finite number, got {value!r}")
+    if isinstance(value, int) and abs(value) > LARGEST:
+        raise InputError(f"{key} must be a whole number of at most {LARGEST}, got {value!r}")
+    low, high = least is not None and value < least, most is not None and value > most
+    if low or high or (below is not None and value >= below):
+        span = f"{least} to {most}" if most is not None else f"at least {least}"
+        raise InputError(f"{key} must be {span if below is None else f'{span} and below {below}'}, got {value!r}")
 
 
 def _fit(key: str, value: Any, hint: Any) -> Any:
@@ -279,7 +335,10 @@ def _fit(key: str, value: Any, hint: Any) -> Any:
     if hint is Any:
         return value
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise InputError(f"{key} must be a finite number, got one of {len(str(value))} digits") from error
     if isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
     wanted = getattr(hint, "__name__", str(hint))

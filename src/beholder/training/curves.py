@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,18 +37,14 @@ def draw_study(
     """Draw every trial's figure over each key, and the keys' importance, into a PNG file."""
     drawing = _blank(3.2 * (len(keys) + 1))
     axes = drawing.subplots(1, len(keys) + 1, squeeze=False)[0]
-    rows = [row for row in rows if row[figure] is not None]
+    rows = [row for row in rows if row[figure] is not None and math.isfinite(row[figure])]
     for axis, key in zip(axes, keys, strict=False):
+        numbers = [row[key] for row in rows]
+        are_numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in numbers)
         for state, marker in (("complete", "o"), ("pruned", "x")):
             chosen = [row for row in rows if row["state"] == state]
-            values = [row[key] for row in chosen]
-            across = (
-                values
-                if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
-                else list(map(str, values))
-            )
+            across = [row[key] if are_numbers else str(row[key]) for row in chosen]
             axis.scatter(across, [row[figure] for row in chosen], marker=marker, alpha=0.7, label=state)
-        numbers = [row[key] for row in rows]
         if all(isinstance(v, float) and v > 0 for v in numbers) and max(numbers, default=1) > 20 * min(
             numbers, default=1
         ):

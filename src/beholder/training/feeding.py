@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from beholder.datasets.augmenting import augment, choose_augmentations, crop_grid, crop_random, resize_shorter
+from beholder.datasets.augmenting import augment, choose_augmentations, crop_grid, crop_random, grow, resize_shorter
 from beholder.datasets.maps import local_similarity
+from beholder.datasets.splits import group_contents
 from beholder.datasets.synthesis import RUNGS, Job, draw, find_photographs
 from beholder.datasets.tables import Dataset, Sample
 from beholder.datasets.tiles import TileCache, decode
@@ -70,16 +71,28 @@ class Feed(torch.utils.data.Dataset[Known]):
 
     compares: whether the network wants references; maps: the local quality that it learns ("ssim", "gmsd"), or none;
     training: with crops at random, variations and synthesis; else every picture as it is scored, or
-    `input.test_crops` of it.
+    `input.test_crops` of it. least: the network's smallest side, to which smaller pictures are mirrored.
     """
 
-    def __init__(self, data: Dataset, config: Config, *, compares: bool, maps: str = "", training: bool = True) -> None:
+    def __init__(
+        self,
+        data: Dataset,
+        config: Config,
+        *,
+        compares: bool,
+        maps: str = "",
+        training: bool = True,
+        least: int = 1,
+    ) -> None:
+        self.least = least
         self.config, self.samples, self.compares, self.maps = config, data.samples, compares, maps
         self.training = training
         part = config.input
         self.cache = TileCache(part.cache) if part.cache else None
         self.variations = choose_augmentations([*(["flip"] if part.flip else []), *part.augment]) if training else []
-        self.groups = {name: i for i, name in enumerate(sorted({s.group for s in data.samples}))}
+        contents = group_contents(data, distance=None)
+        numbers = {name: i for i, name in enumerate(sorted(set(contents)))}
+        self.contents = [numbers[name] for name in contents]  # of every sample; alone where the table says nothing
         self.photographs: tuple[Path, ...] = ()
         if training and config.synthesis.photographs and config.synthesis.count:
             self.photographs = find_photographs(config.synthesis.photographs)
@@ -117,7 +130,7 @@ class Feed(torch.utils.data.Dataset[Known]):
 
     def _sample(self, item: Item) -> Known:
         sample: Sample = self.samples[item.sample]
-        group = self.groups[sample.group]
+        group = self.contents[item.sample]
         image, reference = self._read(sample.image), None
         if self.compares and sample.reference is not None:
             reference = self._read(sample.reference)
@@ -134,12 +147,12 @@ class Feed(torch.utils.data.Dataset[Known]):
         if noise and self.training and sample.std is not None:
             own = generator(self.config.run.seed, epoch, item.sample, item.crop, 1)
             score += float(own.normal(0, noise * sample.std))
-        group = self.groups[sample.group]
+        group = self.contents[item.sample]
         return Known(image, reference, score, std, -1, math.nan, group, math.nan, 1.0, self._map(image, None))
 
     def _synthetic(self, job: Job) -> Known:
         made, original, label = job.make_pair()
-        group = len(self.groups) + label.rank_group
+        group = len(self.contents) + label.rank_group
         image, reference = self._prepare(made, original, 0, (self.epoch, group))
         score = math.nan if label.score is None else label.score
         weight = self.config.synthesis.weight
@@ -161,9 +174,9 @@ class Feed(torch.utils.data.Dataset[Known]):
             pixels = resize_shorter(pixels, part.resize)
         if not self.training:
             side = part.crop or min(pixels.shape[:2])
-            return crop_grid(pixels, side, part.test_crops)[crop] if part.test_crops else pixels
-        if part.crop:
-            pixels = crop_random(pixels, part.crop, rng)
+            least = self.least
+            return crop_grid(pixels, side, part.test_crops)[crop] if part.test_crops else grow(pixels, least, least)
+        pixels = crop_random(pixels, part.crop, rng) if part.crop else grow(pixels, self.least, self.least)
         return augment(pixels, self.variations, rng)
 
     def _map(self, image: Pixels, reference: Pixels | None) -> np.ndarray[Any, np.dtype[np.float32]] | None:
@@ -213,6 +226,8 @@ class Loader:
 
     Pictures that are to be ordered or mixed (`chains`) stay in one batch. sizes: by place, where only pictures of one
     size fit into a batch. join: what makes a batch of them. Several processes of one training share the batches out.
+    Every epoch has as many batches as the longest, the last ones of a shorter one being its first ones again: Lightning
+    counts them once.
     """
 
     def __init__(
@@ -230,7 +245,8 @@ class Loader:
         self.feed, self.shuffle, self.batch, self.seed, self.chains = feed, shuffle, batch, seed, chains
         self.workers, self.join, self.sizes = workers, join, sizes
         self.epoch, self.first = 0, 0
-        self.feed.set_epoch(0)
+        epochs = feed.config.run.epochs if chains else 1  # without chains all epochs are alike
+        self.count = max(len(self._packed(epoch)) for epoch in reversed(range(epochs)))
 
     def start(self, epoch: int, first: int) -> None:
         """Where the next iteration begins."""
@@ -249,7 +265,13 @@ class Loader:
         return 0, 1
 
     def batches(self, epoch: int) -> list[list[int]]:
-        """Places of an epoch's pictures, batch by batch; the last one may be smaller."""
+        """Places of an epoch's pictures, batch by batch; some may be smaller."""
+        found = self._packed(epoch)
+        found += found[: self.count - len(found)]
+        rank, world = self._share()
+        return found[rank : len(found) // world * world : world] if world > 1 else found
+
+    def _packed(self, epoch: int) -> list[list[int]]:
         self.feed.set_epoch(epoch)
         units = [[i] for i in range(len(self.feed))]
         if self.chains:
@@ -266,12 +288,11 @@ class Loader:
                 full.append(waiting)
                 waiting = open_batches[size] = []
             waiting += unit
-        found = [*full, *(waiting for waiting in open_batches.values() if waiting)]
-        rank, world = self._share()
-        return found[rank : len(found) // world * world : world] if world > 1 else found
+        return [*full, *(waiting for waiting in open_batches.values() if waiting)]
 
     def __len__(self) -> int:
-        return len(self.batches(self.epoch))
+        world = self._share()[1]
+        return self.count // world
 
     def __iter__(self) -> Iterator[Batch]:
         places = self.batches(self.epoch)[self.first :]  # read at the first step, not when Lightning asks for it
@@ -283,7 +304,7 @@ def _chained(feed: Feed) -> list[list[int]]:
     """Places whose pictures belong together: the versions of a photograph, and twos of one content."""
     chains: dict[tuple[int, int], list[int]] = {}
     for place, item in enumerate(feed.items):
-        of_sample = 0, feed.groups[feed.samples[item.sample].group]
+        of_sample = 0, feed.contents[item.sample] if item.job is None else -1
         key = of_sample if item.job is None else (1, item.job.rank_group)
         chains.setdefault(key, []).append(place)
     return [chain[i : i + RUNGS] for chain in chains.values() for i in range(0, len(chain), RUNGS)]

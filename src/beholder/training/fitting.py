@@ -25,25 +25,29 @@ from beholder.datasets.splits import hold_out, read_split, split, write_split
 from beholder.datasets.tables import Dataset, read_table
 from beholder.distortions.chains import list_distortions
 from beholder.distortions.registry import Distortion, find
-from beholder.errors import InputError, ModelError
+from beholder.errors import InputError, ModelError, OutputError, StoppedError
 from beholder.evaluation import agreement
-from beholder.models.assessors.architectures import find_architecture
+from beholder.models.assessors.architectures import check_model, find_architecture
 from beholder.models.assessors.bodies import find_bodies, freeze
+from beholder.models.assessors.costs import count_parameters
 from beholder.models.assessors.domain import Domain
 from beholder.models.assessors.ensembles import Ensemble
-from beholder.models.assessors.heads import set_target
-from beholder.models.assessors.networks import load_network, make_network, save_network
-from beholder.models.files import load_model
+from beholder.models.assessors.heads import Standard, set_target
+from beholder.models.assessors.networks import fold_norms, is_code, load_network, make_network, save_network
+from beholder.models.cards import card_of
+from beholder.models.files import load_model, read_header, shipped
 from beholder.progress import Counter, quieted, tell
 from beholder.training.caching import BegunFeed, check_cache, collate_begun
-from beholder.training.calibration import FEWEST, conformal_interval, coverage, domain_of
+from beholder.training.calibration import conformal_interval, coverage, domain_of, fewest_pictures
 from beholder.training.config import Config
 from beholder.training.curves import draw_curves
 from beholder.training.feeding import Feed, Loader
 from beholder.training.learning import LAST, Assessing, Best, Keeper
 from beholder.version import __version__
 
-SPLIT = "split.json"
+SPLIT, RUN = "split.json", "run.json"
+TRAINED = ("beholder", "cnniqa")
+"""Shipped models that a training may go on from."""
 MOST_FOR_DOMAIN = 2000
 """Training pictures whose features describe the domain."""
 
@@ -66,7 +70,10 @@ def fit(config: Config, folder: str | Path, *, restart: bool = False, quiet: boo
     run that was interrupted there goes on, unless `restart`. quiet: no progress on stderr. Raises InputError for a
     configuration or data that do not fit, StoppedError after an interrupt, when the state is kept.
     """
-    folder, begun = Path(folder), time.monotonic()
+    folder, begun = Path(folder).absolute(), time.monotonic()
+    config.check()
+    config = begun_from(config)
+    _check_model(config)
     data = open_data(config, None if restart else folder)
     _claim(folder, config, data, restart=restart)
     threads = torch.get_num_threads()
@@ -78,17 +85,56 @@ def fit(config: Config, folder: str | Path, *, restart: bool = False, quiet: boo
             members.append(network)
             curves = figures
         network = members[0] if len(members) == 1 else Ensemble(members)
-        model, found = _finish(network, config, data, folder, quiet=quiet)
+        model, found = _finish(network, config, data, folder, curves, quiet=quiet)
     finally:
         torch.set_num_threads(threads)
     draw_curves(curves, folder / "curves.png", f"{config.model.architecture} on {data.name}")
     return Result(model, found, len(curves), time.monotonic() - begun, curves)
 
 
+def _check_model(config: Config) -> None:
+    part = config.regularisation
+    check_model(config.to_dict()["model"], part.dropout, part.stochastic_depth)
+
+
+def begun_from(config: Config) -> Config:
+    """The configuration with the architecture and settings of the model file that it goes on from, where it names one.
+
+    model.weights may also be the name of a shipped model. What the configuration sets itself stays.
+    """
+    weights = config.model.weights
+    if weights in ("imagenet", "none"):
+        return config
+    header = read_header(find_weights(weights))
+    theirs = header.get("config", {}).get("model")
+    if theirs is None:
+        raise ModelError(f"{weights} was not written by `beholder train`; its header has no configuration")
+    if theirs.get("members", 1) != 1:
+        raise InputError(f"{weights} holds an ensemble; go on from a model of one member")
+    mine = config.model
+    if mine.settings or mine.architecture not in (Config().model.architecture, theirs["architecture"]):
+        return config
+    if is_code(theirs["body"]) and theirs["body"] != mine.body:
+        raise InputError(
+            f"{weights} asks to call {theirs['body']!r} for its body, which runs code; if you trust it, write "
+            f'model.body = "{theirs["body"]}" into your own configuration'
+        )
+    kept = {key: theirs[key] for key in ("architecture", "settings", "body", "body_settings")}
+    return config.replace({f"model.{key}": value for key, value in kept.items()})
+
+
+def find_weights(weights: str) -> Path:
+    """The file that model.weights names: a shipped model, or a path; of an .onnx file, the weights beside it."""
+    if weights in TRAINED:
+        return shipped(f"{weights}.safetensors")
+    path = Path(weights)
+    return path.with_suffix(".safetensors") if path.suffix == ".onnx" else path
+
+
 def open_data(config: Config, folder: Path | None = None) -> Dataset:
     """The data set of a configuration, every picture with its split; InputError where it is not said which.
 
-    folder: of a run, whose split is taken where it has one.
+    folder: of a run, whose split is taken where its configuration has the same section [data].
     """
     part = config.data
     if bool(part.name) == bool(part.table):
@@ -106,12 +152,67 @@ def open_data(config: Config, folder: Path | None = None) -> Dataset:
         data = read_table(part.table, scale=(part.scale[0], part.scale[1]), root=part.root or None)
     if part.split:
         return read_split(part.split, data)
-    kept = folder / SPLIT if folder is not None else None
-    if kept is not None and kept.is_file():
-        return read_split(kept, data)
-    if len(data.of("train")) and not len(data.of("validation")):  # an official split for testing alone
-        return hold_out(data, part.shares[1] / (part.shares[0] + part.shares[1]), part.seed)
-    return data if len(data.of("train")) else split(data, part.shares, part.seed)
+    if folder is not None and _is_of(folder, config):
+        return read_split(folder / SPLIT, data)
+    return _divided(data, part.shares, part.seed)
+
+
+def _is_of(folder: Path, config: Config) -> bool:
+    """Whether a folder holds a run on this configuration's data, with its split."""
+    if not (folder / SPLIT).is_file() or not (folder / RUN).is_file():
+        return False
+    kept: bool = _known_run(folder).get("config", {}).get("data") == _absolute(config).to_dict()["data"]
+    return kept
+
+
+def _known_run(folder: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads((folder / RUN).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{folder / RUN} is damaged ({error}); choose another folder, or remove this one") from error
+    return found
+
+
+def _divided(data: Dataset, shares: tuple[float, float, float], seed: int) -> Dataset:
+    """The data with splits: those of its table where it has them, an official test split left alone."""
+    train, held = shares[:2]
+    marked = data.splits
+    if "train" in marked:
+        if "" in marked:
+            raise InputError(
+                f"{marked['']} pictures of {data.name} are in no split and others are: {marked}; give every row a "
+                "split, or leave the column out"
+            )
+        return data if "validation" in marked else hold_out(data, held / (train + held), seed)
+    if "test" in marked and "" in marked:  # an official test split, and the rest to divide
+        rest = replace(data, samples=tuple(s for s in data.samples if not s.split))
+        chosen = {s.image: s for s in split(rest, (train / (train + held), held / (train + held), 0), seed).samples}
+        return replace(data, samples=tuple(chosen.get(s.image, s) for s in data.samples))
+    return split(data, shares, seed)
+
+
+HOW = {"workers": 0, "minutes": 0.0, "checkpoint_minutes": 0.0, "threads": 0, "devices": "auto", "loggers": []}
+"""Fields of [run] that do not make another run, at their neutral values."""
+PATHS = ("data.table", "data.root", "data.split", "synthesis.photographs", "input.cache", "input.frozen_cache")
+"""Fields of a configuration that hold paths."""
+
+
+def _absolute(config: Config) -> Config:
+    """The configuration with absolute paths, so that it holds in any working folder."""
+    return _with_paths(config, lambda path: str(Path(path).absolute()))
+
+
+def _told(config: Config) -> Config:
+    """The configuration with the last part of every path alone: what goes into a model file, which travels."""
+    config = _with_paths(config, lambda path: Path(path).name)
+    weights = config.model.weights
+    return config.replace({"model.weights": Path(weights).name if weights else weights})
+
+
+def _with_paths(config: Config, change: Callable[[str], str]) -> Config:
+    sections = config.to_dict()
+    given = {key: sections[key.split(".")[0]][key.split(".")[1]] for key in PATHS}
+    return config.replace({key: change(value) for key, value in given.items() if value})
 
 
 def _claim(folder: Path, config: Config, data: Dataset, *, restart: bool) -> None:
@@ -119,20 +220,25 @@ def _claim(folder: Path, config: Config, data: Dataset, *, restart: bool) -> Non
     for name in ("train", "validation"):
         if not len(data.of(name)):
             raise InputError(f"the data set has no picture in the split {name!r}; set data.shares or data.split")
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "run.json"
-    sections = config.to_dict()
-    sections["run"] |= {"workers": 0, "minutes": 0.0, "checkpoint_minutes": 0.0}  # how, not what
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be made a run's folder: {error}") from error
+    path = folder / RUN
+    if not path.is_file() and any((folder / name).exists() for name in (SPLIT, "config.toml")):
+        raise InputError(f"{folder} holds files of yours that a run would overwrite; choose a folder for runs alone")
+    sections = _absolute(config).to_dict()
+    sections["run"] |= HOW  # how, not what
     mine = {"config": sections, "data": data.digest}
     if restart:
         for old in [*folder.glob("member-*/*.ckpt"), *folder.glob("member-*/best.pt"), *folder.glob("member-*/done")]:
             old.unlink()
-    elif path.is_file() and json.loads(path.read_text(encoding="utf-8")) != mine and any(folder.glob("member-*/*")):
+    elif path.is_file() and _known_run(folder) != mine and any(folder.glob("member-*/*")):
         raise InputError(
             f"{folder} holds a run of another configuration or other data; choose another folder, or restart"
         )
     path.write_text(json.dumps(mine, indent=1), encoding="utf-8")
-    (folder / "config.toml").write_text(config.to_toml(), encoding="utf-8")
+    (folder / "config.toml").write_text(_absolute(config).to_toml(), encoding="utf-8")
     write_split(data, folder / SPLIT, seed=config.data.seed, shares=config.data.shares)
 
 
@@ -147,10 +253,11 @@ def _loaders(config: Config, data: Dataset, network: nn.Module, *, quiet: bool) 
     card, terms = find_architecture(config.model.architecture), {n for n, w in config.loss.terms.items() if w}
     kind = config.synthesis.map if terms & {"ssim_map", "map"} else ""
     run = config.run
-    feed = Feed(data.of("train"), config, compares=card.reference, maps=kind)
+    least = int(getattr(network, "min_size", 1))
+    feed = Feed(data.of("train"), config, compares=card.reference, maps=kind, least=least)
     chains = bool(terms & {"margin_rank", "fidelity"}) or config.regularisation.mixup > 0
     train = _loader(feed, network, config, shuffle=True, batch=run.batch, chains=chains, quiet=quiet)
-    seen = Feed(data.of("validation"), config, compares=card.reference, training=False)
+    seen = Feed(data.of("validation"), config, compares=card.reference, training=False, least=least)
     return train, _loader(seen, network, config, shuffle=False, batch=1, quiet=quiet)
 
 
@@ -180,7 +287,9 @@ def train_member(
     """
     folder = folder / f"member-{member + 1}"
     folder.mkdir(exist_ok=True)
-    run, seed = config.run, config.run.seed + 1000 * member
+    seed = config.run.seed + 1000 * member
+    config = config.replace({"run.seed": seed})  # order, crops and distortions are a member's own, too
+    run = config.run
     torch.manual_seed(seed)
     network = make_network(
         config.to_dict()["model"], config.regularisation.dropout, config.regularisation.stochastic_depth
@@ -199,14 +308,24 @@ def train_member(
     assessing = Assessing(network, config, steps, seed)
     keeper = Keeper(train, folder, run.checkpoint_minutes, run.minutes)
     best = Best(folder, watch or _teller(run.epochs, quiet=quiet))
-    if not (folder / "done").is_file():
+    if not _is_done(folder, run.minutes):
         _run(assessing, train, validation, [keeper, best], folder, quiet=quiet)
         (folder / "figures.json").write_text(json.dumps(assessing.figures), encoding="utf-8")
-        (folder / "done").write_text("", encoding="utf-8")
-        (folder / LAST).unlink(missing_ok=True)
+        (folder / "done").write_text(f"{keeper.seconds:.0f} seconds{' limited' * keeper.limited}\n", encoding="utf-8")
+        if not keeper.limited:
+            (folder / LAST).unlink(missing_ok=True)
     network.load_state_dict(torch.load(best.path, map_location="cpu", weights_only=True))
     figures: list[dict[str, float]] = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
     return network.eval(), figures
+
+
+def _is_done(folder: Path, minutes: float) -> bool:
+    """Whether a member's training has ended, and not by a limit of time that is wider or gone now."""
+    path = folder / "done"
+    if not path.is_file():
+        return False
+    seconds, *words = path.read_text(encoding="utf-8").split()
+    return "limited" not in words or 0 < 60 * minutes <= float(seconds) or not (folder / LAST).is_file()
 
 
 def _run(
@@ -245,7 +364,12 @@ def _run(
             use_distributed_sampler=False,
         )
         state = folder / LAST
-        trainer.fit(assessing.to(memory_format=torch.channels_last), train, validation, ckpt_path=_known(state))
+        try:
+            trainer.fit(assessing.to(memory_format=torch.channels_last), train, validation, ckpt_path=_known(state))
+        except SystemExit as error:  # Lightning's answer to a second interrupt
+            raise StoppedError(
+                f"the training was stopped at once; what {state} holds, the same command goes on from"
+            ) from error
 
 
 def _known(state: Path) -> Path | None:
@@ -293,13 +417,18 @@ def _teller(epochs: int, *, quiet: bool) -> Any:
 
 def _load_weights(network: nn.Module, path: str) -> None:
     """Begin with a model file's weights; what it has no place for (heads of another kind) stays fresh."""
-    _, state = load_model(path)
+    header, state = load_model(find_weights(path))
+    if header.get("folded"):
+        fold_norms(network)
     kept = {k.removeprefix("network."): v for k, v in state.items() if not k.startswith("domain.")}
     own = network.state_dict()
     fitting = {k: v for k, v in kept.items() if k in own and own[k].shape == v.shape}
     if not any(own[k].ndim > 1 for k in fitting):
         raise ModelError(f"no weight in {path} fits this architecture; give model.architecture and settings as in it")
     network.load_state_dict(fitting, strict=False)
+    for name, module in network.named_modules():
+        if isinstance(module, Standard):
+            module.held = f"{name}.mean" in fitting
 
 
 def predict(
@@ -307,7 +436,8 @@ def predict(
 ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
     """Scores of all pictures of a data set as they are scored in use, and the features behind them where wanted."""
     card = find_architecture(config.model.architecture)
-    feed = Feed(data, config, compares=card.reference, training=False)
+    least = int(getattr(network, "min_size", 1))
+    feed = Feed(data, config, compares=card.reference, training=False, least=least)
     cached = replace(config, input=replace(config.input, frozen_cache="")) if not hasattr(network, "begin") else config
     loader = _loader(feed, network, cached, shuffle=False, batch=1, quiet=quiet)
     scores, seen = [], []
@@ -322,26 +452,31 @@ def predict(
             if features and judged.features is not None:
                 seen.append(judged.features[0].float().numpy())
             counter.step()
+    order = np.argsort(np.concatenate(loader.batches(0)))  # a loader of several sizes takes each size in turn
     per = max(config.input.test_crops, 1)
-    said = np.asarray(scores).reshape(-1, per).mean(axis=1)
-    return said, np.stack(seen) if seen else None
+    said = np.asarray(scores)[order].reshape(-1, per).mean(axis=1)
+    return said, np.stack(seen)[order] if seen else None
 
 
 def _finish(
-    network: nn.Module, config: Config, data: Dataset, folder: Path, *, quiet: bool
+    network: nn.Module, config: Config, data: Dataset, folder: Path, curves: list[dict[str, float]], *, quiet: bool
 ) -> tuple[Path, dict[str, float]]:
-    """Interval, domain, header; the two files."""
+    """Interval, domain, header; the two files, judged as they are used: on whole pictures."""
     held, learned = data.of("validation"), data.of("train")
-    said, _ = predict(network, held, config, quiet=quiet)
+    used = config.replace({"input.test_crops": 0})
+    said, _ = predict(network, held, used, quiet=quiet)
     known = np.array([s.mos for s in held])
     figures = agreement(said, known)
-    interval = conformal_interval(said, known, config.run.level) if len(held) >= FEWEST else None
-    if interval is not None:
+    needed = fewest_pictures(config.run.level)
+    interval = conformal_interval(said, known, config.run.level) if len(held) >= needed else None
+    if interval is None:
+        tell(f"no interval: at {config.run.level:.0%} it needs {needed} validation pictures, there are {len(held)}")
+    else:
         figures["coverage"] = coverage(said, known, interval)
     places = np.random.default_rng(config.run.seed).permutation(len(learned))[:MOST_FOR_DOMAIN]
     some = replace(learned, samples=tuple(learned.samples[i] for i in sorted(places)))
-    _, seen = predict(network, some, config, features=True, quiet=quiet)
-    domain = Domain(domain_of(seen)) if seen is not None and len(seen) > 1 else None
+    _, seen = predict(network, some, used, features=True, quiet=quiet)
+    domain = Domain(domain_of(seen, getattr(network, "groups", ()))) if seen is not None and len(seen) > 1 else None
     card = find_architecture(config.model.architecture)
     header = {
         "name": folder.name,
@@ -349,7 +484,11 @@ def _finish(
         "paper": card.paper,
         "reference": card.reference,
         "min_size": int(getattr(network, "min_size", card.crop)),
-        "config": config.to_dict(),
+        "config": _told(config).to_dict(),
+        "begun_from": _told(config).model.weights if card.bodies or config.model.weights != "imagenet" else "none",
+        "epochs": len(curves),
+        "best_epoch": 1
+        + max(range(len(curves)), key=lambda i: (curves[i]["srcc"] == curves[i]["srcc"], curves[i]["srcc"])),
         "data": {
             "name": data.name,
             "digest": data.digest,
@@ -358,12 +497,19 @@ def _finish(
         "scale": "0-100, higher is better",
         "types": [d.name for d in _types(config)],
         "interval": interval,
-        "validation": {name: round(value, 5) for name, value in figures.items()},
+        "validation": {name: round(value, 5) if math.isfinite(value) else None for name, value in figures.items()},
+        "parameters": count_parameters(network),
         "seed": config.run.seed,
+        "seconds": sum(int(path.read_text().split()[0]) for path in folder.glob("member-*/done")),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"beholder": __version__}
         | {p: metadata.version(p) for p in ("torch", "numpy", "pytorch-lightning")},
     }
+    if not math.isfinite(figures["srcc"]):
+        tell("the network says the same of all validation pictures: it has learned nothing; lower optimiser.rate")
+    for old in (*folder.glob("model.*.onnx"), folder / "model.test.json"):  # of a network that was here before
+        old.unlink(missing_ok=True)
     save_network(folder / "model", network, header, domain)
-    load_network(folder / "model.safetensors")  # what cannot be read again is not saved
+    load_network(folder / "model.safetensors", trust=True)  # what cannot be read again is not saved
+    (folder / "card.md").write_text(card_of(folder / "model.safetensors"), encoding="utf-8")
     return folder / "model.safetensors", figures

@@ -188,11 +188,20 @@ class Keeper(Callback):
         self.loader, self.path, self.every = loader, folder / LAST, every * 60
         self.limit, self.asked = minutes * 60, False
         self.done = 0  # batches of this epoch
+        self.before = 0.0  # seconds of a run that was interrupted
+        self.limited = False  # whether the time ended it
         self.begun = self.kept = time.monotonic()
         self._before: dict[int, Any] = {}
 
-    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
-        """Listen for interrupts, where this is the main thread."""
+    @property
+    def seconds(self) -> float:
+        """Time that the training has taken, without pauses."""
+        return self.before + time.monotonic() - self.begun
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Listen for interrupts, after Lightning has begun to; go on at the batch where an interrupted run ended."""
+        if self.done:  # Lightning begins such an epoch without saying so
+            self.loader.start(trainer.current_epoch, self.done)
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._before[number] = signal.signal(number, self._ask)
@@ -208,11 +217,6 @@ class Keeper(Callback):
             signal.signal(number, handler)
         self._before = {}
 
-    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """The batch where an interrupted run ended: Lightning begins such an epoch without saying so."""
-        if self.done:
-            self.loader.start(trainer.current_epoch, self.done)
-
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         """An epoch from its first batch on."""
         self.done = 0
@@ -222,10 +226,12 @@ class Keeper(Callback):
         """Keep the state when it is due, stop when asked."""
         now = time.monotonic()
         self.done = batch_idx + 1
-        if self.limit and now - self.begun > self.limit:
-            trainer.should_stop = True
-        if batch_idx + 1 == trainer.num_training_batches:
+        if self.limit and self.seconds > self.limit:
+            trainer.should_stop = self.limited = True
+        if self.done == trainer.num_training_batches:
             return  # the epoch's end is next, with its validation
+        if self.done % trainer.accumulate_grad_batches:
+            return  # gradients that wait for a step are in no state
         if self.asked or now - self.kept > self.every:
             self._keep(trainer)
         self._stop()
@@ -244,11 +250,11 @@ class Keeper(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint holds of it."""
-        return {"done": self.done}
+        return {"done": self.done, "seconds": self.seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
-        self.done = state_dict["done"]
+        self.done, self.before = state_dict["done"], state_dict["seconds"]
 
     def _keep(self, trainer: Any) -> None:
         part = self.path.with_suffix(".part")
@@ -274,7 +280,8 @@ class Best(Callback):
         if trainer.sanity_checking or not pl_module.figures:
             return
         figures = pl_module.figures[-1]
-        if not figures["srcc"] <= self.best:  # NaN, too, is better than nothing
+        better = figures["srcc"] > self.best or not self.epoch or math.isnan(self.best)  # NaN beats nothing alone
+        if better and not (self.epoch and math.isnan(figures["srcc"])):
             self.best, self.epoch = figures["srcc"], int(figures["epoch"])
             torch.save(pl_module.network.state_dict(), self.path.with_suffix(".part"))
             self.path.with_suffix(".part").replace(self.path)

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from beholder.datasets.splits import group_contents
 from beholder.datasets.tables import Dataset
 from beholder.datasets.tiles import decode
 from beholder.errors import InputError
 from beholder.evaluation import agreement
+from beholder.models.cards import card_of
 from beholder.models.judging import Judge, Verdict
 from beholder.progress import Counter
 from beholder.strips import stream
@@ -54,8 +56,8 @@ def judge_all(model: str | Path, data: Dataset, *, workers: int = 2, quiet: bool
 def examine(model: str | Path, data: Dataset, *, seed: int = 0, workers: int = 2, quiet: bool = True) -> Tested:
     """Agreement of a trained file with the opinions of a data set, usually its test split.
 
-    The figures are written beside the file as .test.json. Raises InputError for an empty data set, ModelError for a
-    file that is none.
+    The figures are written beside the file as .test.json, and into its card. Raises InputError for an empty data set,
+    ModelError for a file that is none.
     """
     if not len(data):
         raise InputError("there is no picture to test on; the data set needs a test split")
@@ -67,10 +69,13 @@ def examine(model: str | Path, data: Dataset, *, seed: int = 0, workers: int = 2
         figures["coverage"] = float(np.mean(inside))
     if verdicts[0].distance is not None:
         figures["out_of_domain"] = float(np.mean([not v.in_domain for v in verdicts]))
-    intervals = resample(said, known, [s.group for s in data], seed)
+    intervals = resample(said, known, group_contents(data, distance=None), seed)
     found = Tested(figures, intervals, said, known)
     told = {"data": {"name": data.name, "digest": data.digest}, "figures": figures, "intervals": intervals}
     Path(model).with_suffix(".test.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
+    weights = Path(model).with_suffix(".safetensors")
+    if weights.is_file():
+        weights.with_name("card.md").write_text(card_of(weights), encoding="utf-8")
     return found
 
 

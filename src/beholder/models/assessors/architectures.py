@@ -5,16 +5,18 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from beholder.errors import InputError
+from beholder.errors import BeholderError, InputError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Builder = TypeVar("Builder", bound=Callable[..., Any])
+FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What PyTorch and Python raise where a network is made with settings that do not fit."""
 
 
 @dataclass
@@ -110,10 +112,76 @@ def find_architecture(name: str) -> Architecture:
 
 
 def build(name: str, settings: Mapping[str, Any] | None = None) -> nn.Module:
-    """A network by name with its settings, weights drawn by PyTorch's generator; InputError for unknown settings."""
+    """A network by name with its settings, weights drawn by PyTorch's generator.
+
+    Raises InputError for settings that are unknown, of another type than they should be, or that make no network.
+    """
     card = find_architecture(name)
     for key in settings or {}:
         if key not in card.settings:
             raise InputError(f"{card.name} has no setting {key!r}; its settings: {', '.join(card.settings) or 'none'}")
-    network: nn.Module = card.build(**(settings or {}))
+    _check_types(card, settings or {})
+    told = f"{card.name} cannot be built with the settings {dict(settings or {})}"
+    try:
+        network: nn.Module = card.build(**(settings or {}))
+    except BeholderError:
+        raise
+    except FAULTS as error:
+        raise InputError(f"{told}: {error}; change model.settings") from error
+    _check_weights(network, told)
     return network
+
+
+def _check_types(card: Architecture, settings: Mapping[str, Any]) -> None:
+    """Settings are of the type of their defaults: a word such as "False" would count as true."""
+    parameters = inspect.signature(card.build).parameters
+    for key, value in settings.items():
+        wanted = next((name for kind, name in KINDS.items() if type(parameters[key].default) is kind), None)
+        if wanted is not None and not _suits(parameters[key].default, value):
+            raise InputError(f"{card.name}'s setting {key} must be {wanted}, got {value!r}; change model.settings")
+
+
+KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", tuple: "a list"}
+"""What a setting must be, by the type of its default; others are left to the network."""
+
+
+def _suits(default: Any, value: Any) -> bool:
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(default, bool) and isinstance(value, bool)
+    if isinstance(default, tuple):
+        return isinstance(value, Sequence) and not isinstance(value, str)
+    return isinstance(value, (int, float) if isinstance(default, float) else type(default))
+
+
+def _check_weights(network: nn.Module, told: str) -> None:
+    """A layer without weights comes of a width of 0: it would fail at the first picture, or say the same of all."""
+    from torch.nn.parameter import is_lazy
+
+    empty = [n for n, p in network.named_parameters() if not is_lazy(p) and not p.numel()]
+    if empty:
+        raise InputError(f"{told}: {empty[0]} has no weights; widths and counts of what it gives must be above 0")
+
+
+def check_model(section: Mapping[str, Any], dropout: float = -1.0, stochastic_depth: float = 0.0) -> None:
+    """Raise InputError where a part of a configuration's section [model] would be ignored without a word.
+
+    section: as plain values; dropout, stochastic_depth: of its section [regularisation].
+    """
+    card, cards = find_architecture(section["architecture"]), list_architectures()
+    settings = section["settings"]
+    for key in ("body", "body_settings"):
+        if section[key] and not card.bodies:
+            raise InputError(
+                f"model.{key} = {section[key]!r}: {card.name} takes no body; leave it out, or take one of "
+                f"{', '.join(a.name for a in cards if a.bodies)}"
+            )
+        if section[key] and key in settings:
+            raise InputError(f"model.{key} and model.settings.{key} are both given; leave out the latter")
+    if "weights" in settings and card.bodies:
+        raise InputError("model.settings.weights would be overruled; set model.weights")
+    asked = {"dropout": dropout >= 0, "stochastic_depth": stochastic_depth > 0}
+    for key in (name for name, given in asked.items() if given and name not in card.settings):
+        raise InputError(
+            f"{card.name} has no {key}; leave out regularisation.{key}, or take one of "
+            f"{', '.join(a.name for a in cards if key in a.settings)}"
+        )

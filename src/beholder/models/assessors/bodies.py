@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from beholder.errors import InputError, MissingExtraError
+from beholder.errors import BeholderError, InputError, MissingExtraError
+from beholder.models.assessors.architectures import FAULTS
 from beholder.models.assessors.efficientnet import STAGES, TAPS, Block, EfficientNetLite0
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -313,8 +314,11 @@ def find_callable(name: str) -> Callable[..., Any]:
         )
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"body {name!r} cannot be imported ({error}); is its package installed?") from error
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        raise InputError(
+            f"body {name!r} cannot be imported ({error}); is its package installed? A module of your own must be "
+            "importable: with its folder in PYTHONPATH, such as PYTHONPATH=. for the working folder"
+        ) from error
     if not callable(found):
         raise InputError(
             f"body {name!r} is a {type(found).__name__}, expected a callable that returns a torch.nn.Module"
@@ -325,7 +329,9 @@ def find_callable(name: str) -> Callable[..., Any]:
 def _call(make: Callable[..., Any], name: str, settings: dict[str, Any]) -> Any:
     try:
         return make(**settings)
-    except TypeError as error:
+    except BeholderError:
+        raise
+    except FAULTS as error:
         raise InputError(f"body {name!r} cannot be made with the settings {settings}: {error}") from error
 
 

@@ -54,6 +54,7 @@ class Ensemble(nn.Module):
             raise InputError("an ensemble needs at least one member, got none")
         self.members = nn.ModuleList(members)
         self.min_size = max(int(getattr(member, "min_size", 1)) for member in members)
+        self.groups = tuple(size for member in members for size in getattr(member, "groups", ()))
 
     def forward(self, *pictures: Tensor) -> Judgement:
         """The merged judgement."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -35,6 +36,25 @@ class MapHead(nn.Module):
         return found
 
 
+def _trunk(ins: int, hidden: Sequence[int], dropout: float) -> tuple[nn.Sequential, int]:
+    """Layers of so many nodes with dropout before and behind each, and the width of the last."""
+    layers: list[nn.Module] = [nn.Dropout(dropout)]
+    for width in hidden:
+        layers += [nn.Linear(ins, width), nn.GELU(), nn.Dropout(dropout)]
+        ins = width
+    return nn.Sequential(*layers), ins
+
+
+def _heads(ins: int, widths: Mapping[str, int]) -> nn.ModuleDict:
+    """A linear head of each name and width."""
+    return nn.ModuleDict({f"to_{name}": nn.Linear(ins, width) for name, width in widths.items()})
+
+
+def _read(heads: nn.Module, hidden: Tensor) -> dict[str, Tensor]:
+    """What each head gives, raw, by its name."""
+    return {name.removeprefix("to_"): head(hidden) for name, head in heads.named_children()}
+
+
 @architecture(
     "beholder",
     paper="Beholder's own; bodies as Tan and Le 2019, doi:10.48550/arXiv.1905.11946",
@@ -49,9 +69,11 @@ class General(nn.Module):
     whose batch statistics would otherwise be a mixture of those of both sizes. taps: which of its maps are pooled,
     all when empty. half: also those of the picture at half its size, which needs pictures of twice the smallest side.
     hidden: nodes of the trunk's layers. dropout: on the features and behind each layer of the trunk. skip: whether the
-    score has a linear part beside the trunk. heads: of `HEADS`; 'score' is always there. types: kinds of distortion
-    (KADID-10k's 25); steps: of the distribution; map_stride: the finest map that the local quality is read from;
-    map_width: its channels.
+    score has a linear part beside the trunk, which wants a tenth of the trunk's rate. sides: further trunks, of layers
+    of `side_hidden` nodes, each on some of the pooled maps by their places: members of an ensemble that share the body.
+    The score is the mean of all; in training each picture is judged by one of them, drawn, so that they learn apart.
+    heads: of `HEADS`; 'score' is always there. types: kinds of distortion (KADID-10k's 25); steps: of the distribution;
+    map_stride: the finest map that the local quality is read from; map_width: its channels.
 
     `pool` and `judge` are the two halves of `forward`, for training on features that were computed once (without map).
     """
@@ -67,7 +89,9 @@ class General(nn.Module):
         half: bool = True,
         hidden: Sequence[int] = (256,),
         dropout: float = 0.2,
-        skip: bool = True,
+        skip: bool = False,
+        sides: Sequence[Sequence[int]] = (),
+        side_hidden: Sequence[int] = (256, 64),
         heads: Sequence[str] = ("score",),
         types: int = 25,
         steps: int = 10,
@@ -82,20 +106,22 @@ class General(nn.Module):
         self.taps = choose_maps(taps, len(self.body.channels)) or tuple(range(len(self.body.channels)))
         self.both_sizes = half
         self.min_size = self.body.min_size * (2 if half else 1)
-        features = 2 * sum(self.body.channels[i] for i in self.taps) * (2 if half else 1)
+        self.groups = tuple(2 * self.body.channels[i] for i in self.taps) * (2 if half else 1)
+        features = sum(self.groups)
         self.standard = Standard(features)
-        layers: list[nn.Module] = [nn.Dropout(dropout)]
-        ins = features
-        for width in hidden:
-            layers += [nn.Linear(ins, width), nn.GELU(), nn.Dropout(dropout)]
-            ins = width
-        self.trunk = nn.Sequential(*layers)
+        self.trunk, ins = _trunk(features, hidden, dropout)
         self.skip = nn.Linear(features, 1, bias=False) if skip and hidden else None
         if self.skip is not None:
             nn.init.zeros_(self.skip.weight)
+        self.side_spans = tuple(self._spans(side) for side in sides)
         widths = {"score": 1, "spread": 1, "distribution": steps, "type": types, "severity": 1}
         asked = {"score", *heads}
-        self.heads = nn.ModuleDict({f"to_{k}": nn.Linear(ins, width) for k, width in widths.items() if k in asked})
+        widths = {name: width for name, width in widths.items() if name in asked}
+        self.heads = _heads(ins, widths)
+        self.sides = nn.ModuleList()
+        for spans in self.side_spans:
+            side, ins = _trunk(sum(b - a for a, b in spans), side_hidden, dropout)
+            self.sides.append(nn.ModuleDict({"trunk": side, "heads": _heads(ins, widths)}))
         self.map_taps = tuple(i for i, stride in enumerate(self.body.strides) if stride >= map_stride)
         self.map: nn.Module | None = None
         if "map" in asked:
@@ -112,11 +138,12 @@ class General(nn.Module):
     def judge(self, pooled: Tensor) -> Judgement:
         """What the heads say of pooled features (N, F): all but the map."""
         features = self.standard(pooled)
-        hidden = self.trunk(features)
-        raw = {name.removeprefix("to_"): head(hidden) for name, head in self.heads.items()}
-        score = raw["score"][:, 0]
+        raw = _read(self.heads, self.trunk(features))
         if self.skip is not None:
-            score = score + self.skip(self.trunk[0](features))[:, 0]
+            raw["score"] = raw["score"] + self.skip(self.trunk[0](features))
+        if self.sides:
+            raw = self._merge([raw, *(self._side(i, features) for i in range(len(self.sides)))])
+        score = raw["score"][:, 0]
         found = Judgement(self.points(score), features=features)
         if "spread" in raw:
             found.spread = self.points.spread(raw["spread"])[:, 0]
@@ -135,6 +162,34 @@ class General(nn.Module):
         if self.map is not None:
             found.map = self.points(self.map([maps[i] for i in self.map_taps]))
         return found
+
+    def _spans(self, places: Sequence[int]) -> tuple[tuple[int, int], ...]:
+        """Where the pooled features of these of the pooled maps stand: (first, end) for each, at both sizes."""
+        unknown = [i for i in places if not 0 <= i < len(self.taps)]
+        if unknown or not places:
+            last = len(self.taps) - 1
+            raise InputError(f"sides are lists of places from 0 to {last} of the pooled maps, got {list(places)}")
+        ends = list(accumulate(self.groups))
+        return tuple(
+            (ends[i] - self.groups[i], ends[i])
+            for start in range(0, len(self.groups), len(self.taps))
+            for i in (start + place for place in sorted(set(places)))
+        )
+
+    def _side(self, number: int, features: Tensor) -> dict[str, Tensor]:
+        """What the heads of one of the sides give."""
+        side: Any = self.sides[number]
+        own = torch.cat([features[:, a:b] for a, b in self.side_spans[number]], 1)
+        return _read(side["heads"], side["trunk"](own))
+
+    def _merge(self, said: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """What the members' heads give as one: the mean, in training what one of them gives, drawn for each picture."""
+        stacked = {name: torch.stack([s[name] for s in said]) for name in said[0]}
+        if not self.training:
+            return {name: x.mean(0) for name, x in stacked.items()}
+        count = len(stacked["score"][0])
+        drawn, places = torch.randint(len(said), (count,)), torch.arange(count)
+        return {name: x[drawn.to(x.device), places.to(x.device)] for name, x in stacked.items()}
 
     def _pool(self, image: Tensor, maps: Sequence[Tensor]) -> Tensor:
         pooled = [pool_moments(maps[i]) for i in self.taps]

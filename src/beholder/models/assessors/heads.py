@@ -74,8 +74,9 @@ class Standard(nn.Module):
     """Features in standard deviations from their mean over the training pictures, clipped at `limit`.
 
     (N, F) to (N, F). In training mode every batch updates the two first: an exact running mean and variance over the
-    first `memory` pictures, exponential ones after. A batch is never normalised by itself, so one picture at a time
-    trains as it is judged, and no gradient flows through the statistics.
+    first `memory` pictures, exponential ones after; where `held`, they stay as loaded, for the weights behind them were
+    learned with these. A batch is never normalised by itself, so one picture at a time trains as it is judged, and no
+    gradient flows through the statistics.
     """
 
     mean: Tensor
@@ -85,6 +86,7 @@ class Standard(nn.Module):
     def __init__(self, features: int, memory: int = 2000, limit: float = 8.0) -> None:
         super().__init__()
         self.memory, self.limit = memory, limit
+        self.held = False
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("deviation", torch.ones(features))  # not its square, of which 16 bits would keep little
         self.register_buffer("count", torch.zeros(()))
@@ -104,7 +106,7 @@ class Standard(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Standardised features."""
-        if self.training:
+        if self.training and not self.held:
             self.update(features)
         scaled = (features.float() - self.mean) * torch.rsqrt(self.deviation.square() + TINY)
         return scaled.clamp(-self.limit, self.limit)

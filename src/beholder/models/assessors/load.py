@@ -6,25 +6,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from beholder.arrays import pad_mirror
-from beholder.models.assessors.beholder import Beholder
-from beholder.models.files import load_model, shipped
+from beholder.models.assessors.networks import Deployed, load_network
+from beholder.models.files import shipped
 from beholder.models.viewing import viewing_size
 
 
 class Viewer(nn.Module):
     """An assessor that takes pictures of any size: (N, C, H, W) in [0, 1], C 1 or 3, to (N,) on 0-100."""
 
-    def __init__(self, network: Beholder, viewing_area: int, min_side: int) -> None:
+    def __init__(self, network: Deployed, min_side: int) -> None:
         super().__init__()
         self.network = network
-        self.viewing_area = viewing_area
         self.min_side = min_side
 
     def forward(self, image: Tensor, native: bool = False) -> Tensor:
         """Scores (N,); native: at 100 %, whatever the size."""
         image = image.expand(-1, 3, -1, -1)
         height, width = image.shape[-2:]
-        size = (height, width) if native else viewing_size(height, width, self.viewing_area, self.min_side)
+        size = (height, width) if native else viewing_size(height, width)
         if size != (height, width):
             image = F.interpolate(image, size, mode="bicubic", antialias=True).clamp(0, 1)
             height, width = size
@@ -38,10 +37,6 @@ def load_assessor(name: str = "beholder") -> Viewer:
 
     Raises ModelError for a damaged file, MissingExtraError without safetensors.
     """
-    header, state = load_model(shipped(f"{name}.safetensors"))
-    config = header["config"]
-    network = Beholder(tuple(config["components"]), config["members"], config["hidden"])
-    network.body.net.fold()
-    network.load_state_dict(state)
-    rule = header["size_rule"]
-    return Viewer(network, rule["viewing_area"], rule["min_side"]).eval().requires_grad_(False)
+    network, header = load_network(shipped(f"{name}.safetensors"))
+    min_side = header["size_rule"]["min_side"] if "size_rule" in header else header["min_size"]
+    return Viewer(network, min_side).eval().requires_grad_(False)

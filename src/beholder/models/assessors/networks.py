@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from beholder.errors import ModelError
 from beholder.models.assessors.architectures import Judgement, build, find_architecture
 from beholder.models.assessors.domain import Domain
+from beholder.models.assessors.efficientnet import SameConv
 from beholder.models.assessors.ensembles import Ensemble
 from beholder.models.files import FORMAT, KEY, load_model, save_model
 from beholder.progress import quieted
@@ -62,6 +63,18 @@ def make_network(model: Mapping[str, Any], dropout: float = -1.0, stochastic_dep
     return build(card.name, settings)
 
 
+def fold_norms(network: nn.Module) -> None:
+    """Work the batch normalisations of EfficientNet bodies into their convolutions: fewer numbers, the same values."""
+    for module in network.modules():
+        if isinstance(module, SameConv):
+            module.fold()
+
+
+def is_folded(network: nn.Module) -> bool:
+    """Whether `fold_norms` has been at it."""
+    return any(isinstance(m, SameConv) and isinstance(m.bn, nn.Identity) for m in network.modules())
+
+
 def save_network(
     path: Path, network: nn.Module, header: Mapping[str, Any], domain: Domain | None = None, *, half: bool = False
 ) -> None:
@@ -76,6 +89,7 @@ def save_network(
             for tensor in [*deployed.parameters(), *deployed.buffers()]:
                 if tensor.is_floating_point():
                     tensor.copy_(tensor.half().float())
+    header = {**header, "folded": is_folded(network)}
     save_model(path.with_suffix(".safetensors"), deployed.state_dict(), header, half=half)
     path.with_suffix(".onnx").write_bytes(export_network(deployed, header))
 
@@ -111,14 +125,30 @@ def export_network(deployed: Deployed, header: Mapping[str, Any]) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def load_network(path: str | Path) -> tuple[Deployed, dict[str, Any]]:
-    """A trained network for PyTorch, as it is used, and its header; ModelError where the file does not fit."""
+def is_code(body: str) -> bool:
+    """Whether a body's name is that of a callable, which may do anything, and not of a feature extractor of ours."""
+    return "." in body
+
+
+def load_network(path: str | Path, *, trust: bool = False) -> tuple[Deployed, dict[str, Any]]:
+    """A trained network for PyTorch, as it is used, and its header.
+
+    trust: whether a body by dotted name, which the file names and which is code to be called, may be. Raises ModelError
+    where the file does not fit, or where it asks for such a body and is not trusted.
+    """
     header, state = load_model(path)
     if "config" not in header:
         raise ModelError(f"{path} was not written by `beholder train`; its header has no configuration")
     section = {**header["config"]["model"], "weights": "none"}
+    if is_code(section["body"]) and not trust:
+        raise ModelError(
+            f"{path} asks to call {section['body']!r} with {section['body_settings']} for its body, which runs code; "
+            "pass trust=True if you trust the file"
+        )
     members = [make_network(section) for _ in range(section["members"])]
     network = members[0] if len(members) == 1 else Ensemble(members)
+    if header.get("folded"):
+        fold_norms(network)
     domain = None
     kept = {k.removeprefix("domain."): v for k, v in state.items() if k.startswith("domain.")}
     if kept:

@@ -55,12 +55,10 @@ class PairBody(nn.Module):
 
 
 def load_pair_body() -> PairBody:
-    """The body with the network of the shipped `beholder`, in evaluation mode."""
+    """The body with the shipped network `lite0`, in evaluation mode."""
     body = PairBody().eval()
     body.net.fold()
-    _, state = load_model(shipped("beholder.safetensors"))
-    prefix = "body.net."
-    body.net.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+    body.net.load_state_dict(load_model(shipped("lite0.safetensors"))[1])
     return body.requires_grad_(False)
 
 
