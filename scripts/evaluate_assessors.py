@@ -57,7 +57,7 @@ def opinions(root: Path) -> dict[str, Any]:
     broken = [r["error"] for r in rows if r["error"]]
     if broken:
         raise SystemExit(f"{len(broken)} pictures could not be scored, the first: {broken[0]}")
-    groups = np.array([s.group for s in test])
+    groups = np.array([s.group or str(s.image) for s in test])
     for model in MODELS:
         said, low, high = (np.array([getattr(r[model], k) for r in rows]) for k in ("value", "low", "high"))
         inside = (low <= known) & (known <= high)
