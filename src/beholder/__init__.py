@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         UnknownDistortionError,
         UnknownMetricError,
     )
+    from beholder.evaluation import Evaluation, Options, Stimuli, evaluate, read_scored
     from beholder.image import Image, read_image
     from beholder.losses import Loss
     from beholder.metrics import Metric, Score, list_metrics, metric
@@ -43,6 +44,7 @@ __all__ = [
     "ChannelError",
     "Config",
     "Distortion",
+    "Evaluation",
     "FeatureSet",
     "Image",
     "InputError",
@@ -51,6 +53,7 @@ __all__ = [
     "Metric",
     "MissingExtraError",
     "ModelError",
+    "Options",
     "OutputError",
     "PairError",
     "RangeError",
@@ -58,6 +61,7 @@ __all__ = [
     "Row",
     "Score",
     "SizeError",
+    "Stimuli",
     "StoppedError",
     "TrainingError",
     "UnknownDistortionError",
@@ -67,6 +71,7 @@ __all__ = [
     "compare_sets",
     "distort",
     "draw_chain",
+    "evaluate",
     "fit",
     "fit_brisque",
     "fit_ilniqe",
@@ -75,12 +80,14 @@ __all__ = [
     "list_metrics",
     "metric",
     "read_image",
+    "read_scored",
     "score",
     "score_many",
 ]
 
 _HOMES = {
     "distortions": ("Distortion", "distort", "draw_chain", "list_distortions"),
+    "evaluation": ("Evaluation", "Options", "Stimuli", "evaluate", "read_scored"),
     "image": ("Image", "read_image"),
     "losses": ("Loss",),
     "metrics": ("Metric", "Score", "list_metrics", "metric"),

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from beholder import cli_data, cli_metrics, cli_sets, cli_train
+from beholder import cli_data, cli_evaluate, cli_metrics, cli_sets, cli_train
 from beholder.errors import BeholderError, InputError, MissingExtraError, ModelError, OutputError, StoppedError
 from beholder.progress import listeners, tell, watch
 from beholder.version import __version__
@@ -36,6 +36,7 @@ app = typer.Typer(
 
 
 app.add_typer(cli_data.app)
+app.command()(cli_evaluate.evaluate)
 app.command()(cli_train.train)
 app.command()(cli_train.tune)
 app.command()(cli_train.variant)

@@ -146,7 +146,7 @@ def open_dataset(name: str, root: str | os.PathLike[str]) -> Dataset:
     tables are not below `root` or are damaged. Missing pictures are for `beholder.datasets.checking.check` to find.
     """
     card = find_dataset(name)
-    folder = Folder(Path(root), card.title)
+    folder = Folder(Path(root).absolute(), card.title)
     reading = card.read(folder)
     if not reading.records:
         raise ReadError(f"{card.title}: {reading.table} below {str(folder.root)!r} names no pictures; get it anew")
