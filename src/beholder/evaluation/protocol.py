@@ -58,7 +58,7 @@ def evaluate(
     lower_better: Sequence[str] = (),
     options: Options | None = None,
     workers: int | None = None,
-    tick: Callable[[], None] = lambda: None,
+    tick: Callable[[], None] | None = None,
 ) -> Evaluation:
     """Judge metrics by human opinions.
 
@@ -67,7 +67,7 @@ def evaluate(
     that are not finite or of another length, and for unknown names. What can be judged, but should be known, stands in
     `warnings`.
     """
-    options = options or Options()
+    options, tick = options or Options(), tick or _pass
     if workers is not None and workers < 1:
         raise InputError(f"workers is a number of threads from 1 on, got {workers}")
     oriented = orient(stimuli, predictions, lower_better, mirror=options.mapping == "none")
@@ -118,6 +118,10 @@ def evaluate(
 
 
 # ------------------------------------------------------------------------------------------------------ what came in
+
+
+def _pass() -> None:
+    pass
 
 
 def _warn(stimuli: Stimuli, units: Units) -> list[str]:
