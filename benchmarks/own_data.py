@@ -56,7 +56,8 @@ def main() -> None:
             split = "test" if i >= options.own else "validation" if i % 5 == 0 else "train"
             writer.writerow([path.name, round(1 + 4 * sample.mos / 100, 4), split])
     toml = options.work / "mine.toml"
-    toml.write_text(f'[data]\ntable = "{table}"\nscale = [1, 5]\n[model]\nweights = "beholder"\n')
+    data = f'[data]\ntable = "{table}"\nscale = [1, 5]\n'
+    toml.write_text(data + '[model]\nweights = "beholder"\nfrozen = -1\n[optimiser]\nrate = 3e-4\n')
     begun = time.monotonic()
     command = ["train", str(toml), "-o", str(options.work / "run"), "--restart", "--test", "-q"]
     subprocess.run([sys.executable, "-m", "beholder", *command], check=True)
