@@ -26,6 +26,10 @@ Best: SRCC {best:.3f} with {chosen}.
 
 {tables}
 
+An optimiser needs its rate; the median SRCC of each by both:
+
+{crossed}
+
 What can be read off: {lesson}
 """
 NAMES = {
@@ -56,6 +60,13 @@ def main() -> None:
         medians = [median(found) for found in groups.values()]
         spans[name] = (max(medians) - min(medians), max(best) - min(best))
         tables.append("\n".join(lines))
+    rates = sorted({r["optimiser.rate"] for r in rows}, key=float)
+    crossed = [f"| optimiser | {' | '.join(rates)} |", "|---" * (len(rates) + 1) + "|"]
+    for name in sorted({r["optimiser.name"] for r in rows}):
+        at = [
+            [float(r["srcc"]) for r in rows if (r["optimiser.name"], r["optimiser.rate"]) == (name, q)] for q in rates
+        ]
+        crossed.append(f"| {name} | " + " | ".join(f"{median(found):.3f}" for found in at) + " |")
     order = sorted(spans, key=lambda n: -spans[n][0])
     told = "; ".join(
         f"{n}: {spans[n][0]:.3f} between medians, {spans[n][1]:.3f} between the best of each" for n in order
@@ -63,7 +74,12 @@ def main() -> None:
     lesson = f"how far the values of each choice lie apart, widest first. {told[0].upper()}{told[1:]}."
     chosen = ", ".join(f"{name} {top[key]}" for key, name in NAMES.items())
     page = PAGE.format(
-        count=len(rows), best=float(top["srcc"]), chosen=chosen, tables="\n\n".join(tables), lesson=lesson
+        count=len(rows),
+        best=float(top["srcc"]),
+        chosen=chosen,
+        tables="\n\n".join(tables),
+        lesson=lesson,
+        crossed="\n".join(crossed),
     )
     (DOCS / "study.md").write_text(page)
 

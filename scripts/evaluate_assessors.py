@@ -22,13 +22,14 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from scipy.stats import rankdata, spearmanr
+from scipy.stats import spearmanr
 from train_beholder_fr import versions
 
 import beholder as bh
 from beholder.datasets.hashing import hash_pictures, near_pairs
 from beholder.datasets.known import open_dataset
 from beholder.evaluation import agreement
+from beholder.evaluation.krasula import area
 from beholder.models.files import shipped
 from beholder.models.judging import judge_of
 from beholder.models.runtime import assessor, weights_hash
@@ -195,9 +196,7 @@ def domain(root: Path, kinds: dict[str, Path]) -> dict[str, Any]:
 
 def auc(outside: list[float], inside: list[float]) -> float:
     """Share of pairs in which the foreign picture is farther away."""
-    ranks = rankdata([*outside, *inside])[: len(outside)].sum()
-    n, m = len(outside), len(inside)
-    return round(float((ranks - n * (n + 1) / 2) / (n * m)), 4)
+    return round(area(np.array(outside), np.array(inside)).value, 4)
 
 
 def main() -> None:

@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto
 from torch import Tensor
+
+from beholder.training.variants import store_half
 
 WEIGHTS = Path("src/beholder/models/weights")
 """Where the shipped files are."""
@@ -38,27 +39,13 @@ def export(module: torch.nn.Module, inputs: dict[str, Tensor], outputs: list[str
     )
     if program is None:
         raise SystemExit("the exporter gave no graph")
-    return halve(program.model_proto).SerializeToString()
-
-
-def halve(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Store the large float initialisers as 16-bit with a Cast behind each."""
-    graph, casts = model.graph, []
-    for tensor in list(graph.initializer):
-        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < 8:
-            continue
-        half = numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), f"{tensor.name}_half")
-        casts.append(helper.make_node("Cast", [half.name], [tensor.name], to=TensorProto.FLOAT))
-        graph.initializer.remove(tensor)
-        graph.initializer.append(half)
-    nodes = list(graph.node)
-    del graph.node[:]
-    graph.node.extend(casts + nodes)
-    for node in graph.node:  # the exporter's notes on source lines say nothing to a user and double the file
+    model = onnx.load_model_from_string(store_half(program.model_proto.SerializeToString(), "float16"))
+    for node in model.graph.node:  # the exporter's notes on source lines say nothing to a user and double the file
         del node.metadata_props[:]
         node.doc_string = ""
-    del graph.metadata_props[:], model.metadata_props[:]
-    return model
+    del model.graph.metadata_props[:], model.metadata_props[:]
+    found: bytes = model.SerializeToString()
+    return found
 
 
 def share(data: bytes, weights: Path) -> bytes:

@@ -1,12 +1,13 @@
 """Make the shipped files of `beholder` out of a training's run: needs beholder[train].
 
-    beholder train recipes/beholder_first.toml -o runs/first --set data.root=BIQ2021 …
-    beholder train recipes/beholder.toml -o runs/beholder --set model.weights=runs/first/model.safetensors …
+    beholder train recipes/beholder.toml -o runs/beholder --set data.root=BIQ2021 …
+    beholder variant runs/beholder --kind int8
     python scripts/ship_beholder.py runs/beholder
 
 Batch normalisation is worked into the convolutions, and all is rounded to 16 bits: the weights with their header go
 into one file, and two graphs point into it. The first gives sums over a part of a picture, which may be added up over
-tiles, the second turns sums into a score and its distance from the training pictures.
+tiles, the second turns sums into a score and its distance from the training pictures. The variant in eight bits is one
+graph by itself.
 """
 
 from __future__ import annotations
@@ -24,12 +25,16 @@ from beholder.models.assessors.general import General
 from beholder.models.assessors.heads import TINY
 from beholder.models.assessors.networks import Deployed, fold_norms, load_network
 from beholder.models.files import save_model
+from beholder.models.judging import Judge
 from beholder.models.runtime import CELL
 from beholder.models.viewing import MIN_SIDE, VIEWING_AREA
+from beholder.training.variants import sign_graph, store_half
 from beholder.version import __version__
 
 WHOLE = (0, 0, 1 << 24, 1 << 24)
 """The pooled part that is the whole picture."""
+LARGE = 4096
+"""Numbers in a matrix of the heads, at least, not in the scales of the eight-bit layers."""
 RULE = {"viewing_area": VIEWING_AREA, "min_side": MIN_SIDE, "cell": CELL, "tile": 768, "margin": 256}
 
 
@@ -114,6 +119,9 @@ def main() -> None:
     path.chmod(0o644)
     for ending, data in graphs(deployed).items():
         path.with_suffix(ending).write_bytes(share(data, path))
+    small = Judge(options.run / "model.int8.onnx")
+    told = {**header, "variant": small.header["variant"]}
+    path.with_suffix(".int8.onnx").write_bytes(sign_graph(store_half(small.path.read_bytes(), "float16", LARGE), told))
     print(f"wrote {path} and its graphs")
 
 

@@ -763,6 +763,19 @@ def test_all_errors_are_beholders():
     assert all(issubclass(e, BeholderError) for e in (ChannelError, InputError, LayoutError, SizeError))
 
 
+def test_the_bodys_last_stage_looks_at_the_means_before_it():
+    torch.manual_seed(0)
+    network = build("beholder", {"weights": "none", "taps": [0, 3], "hidden": [8]}).eval()
+    pictures = torch.rand(2, 3, 64, 96)
+    with torch.no_grad():
+        features = network(pictures).features
+        means = network.body(pictures)[3].mean((2, 3), keepdim=True)
+        assert features.shape == (2, sum(network.groups) + 1280)
+        assert torch.allclose(features[:, -1280:], network.body.net.head(means)[:, :, 0, 0], atol=1e-5)
+    assert network.train()(pictures).features.shape == (2, sum(network.groups)), "no normalisation learns from it"
+    assert build("beholder", {"weights": "none", "taps": [0, 1]}).deep == 0
+
+
 def test_sides_are_members_that_share_the_body():
     torch.manual_seed(0)
     settings = {"body": "plain", "weights": "none", "taps": [1, 2, 3], "sides": [[0], [0, 2]], "side_hidden": [8]}

@@ -14,7 +14,15 @@ from beholder.evaluation.calibration import judge_intervals
 from beholder.evaluation.competing import duels
 from beholder.evaluation.content_blind import noise_ceiling, predict_blind
 from beholder.evaluation.crossing import align, cross
-from beholder.evaluation.krasula import area, compare_areas, compare_decisions, decide, dyadic_variance, make_pairs
+from beholder.evaluation.krasula import (
+    Dyads,
+    area,
+    compare_areas,
+    compare_decisions,
+    decide,
+    make_pairs,
+    mirrored_area,
+)
 from beholder.evaluation.mapping import fit_mapping
 from beholder.evaluation.protocol import evaluate
 from beholder.evaluation.pwrc import weighted_ranks
@@ -98,17 +106,23 @@ def test_the_logistic_is_scipys_curve_fit():
     assert ours(x) == pytest.approx(form(x, *theirs), abs=1e-5)
 
 
-def test_meng_by_hand():
-    """By the formula of Meng, Rosenthal and Rubin (1992), written out."""
-    r1, r2, rx, n = 0.63, -0.03, -0.19, 15
-    z1, z2 = math.atanh(r1), math.atanh(r2)
-    mean = (r1**2 + r2**2) / 2
-    f = min((1 - rx) / (2 * (1 - mean)), 1)
-    h = (1 - f * mean) / (1 - mean)
-    expected = (z1 - z2) * math.sqrt((n - 3) / (2 * (1 - rx) * h))
-    found = meng(r1, r2, rx, n)
-    assert found.statistic == pytest.approx(expected)
-    assert found.p == pytest.approx(2 * stats.norm.sf(abs(expected)))
+@pytest.mark.parametrize(
+    ("first", "second", "between", "pictures", "by_steiger", "by_meng"),
+    [
+        (-0.1741, 0.2015, 0.3734, 646, -8.6124, -8.5080),
+        (0.1724, 0.1795, 0.5387, 646, -0.1909, -0.1909),
+        (0.8066, 0.2383, 0.2255, 177, 8.5460, 8.3907),
+    ],
+)
+def test_dependent_correlations_as_in_r(first, second, between, pictures, by_steiger, by_meng):
+    """What R's package cocor printed for published data, from correlations that are known to four digits."""
+    near = 1.5 * 5e-5 * math.sqrt(pictures)  # a statistic's share of their rounding
+    for found, z in ((steiger, by_steiger), (meng, by_meng)):
+        tested = found(first, second, between, pictures)
+        assert tested.statistic == pytest.approx(z, abs=near)
+        assert tested.p == pytest.approx(2 * stats.norm.sf(abs(z)), rel=0.02)
+        back = found(second, first, between, pictures)
+        assert back == pytest.approx((-tested.statistic, tested.p))
 
 
 def test_tests_hold_their_level():
@@ -149,6 +163,16 @@ def test_delong_by_brute_force():
     z, p = compare_areas(found, other)
     assert compare_areas(other, found)[0] == pytest.approx(-z)
     assert 0 <= p <= 1
+
+
+@pytest.mark.parametrize("steps", [0, 3])
+def test_the_area_of_mirrored_scores(steps):
+    scores = np.random.default_rng(0).normal(0.5, 1, 301)
+    scores = np.round(scores * steps) / steps if steps else scores
+    ours, whole = mirrored_area(scores), area(scores, -scores)
+    assert (ours.value, ours.variance) == pytest.approx((whole.value, whole.variance))
+    assert ours.v10 == pytest.approx(whole.v10)
+    assert ours.v01 == pytest.approx(whole.v01)
 
 
 def test_bca_is_scipys():
@@ -265,11 +289,11 @@ def test_decisions_of_equal_metrics_differ_as_often_as_told():
     rejected = {"different": 0, "better": 0}
     for seed in range(60):
         stimuli, said = made(seed, pictures=60, references=60, noise=(0.6, 0.6))
-        units = make_units(None, 60)
         pairs = make_pairs(stimuli.opinions, half_width=stimuli.error)
-        a, b = (decide(x, pairs, units) for x in said.values())
+        dyads = Dyads(pairs, make_units(None, 60))
+        a, b = (decide(x, pairs, dyads) for x in said.values())
         for which in rejected:
-            rejected[which] += compare_decisions(a, b, which, pairs, units)[1] < 0.05
+            rejected[which] += compare_decisions(a, b, which)[1] < 0.05
     assert all(count <= 9 for count in rejected.values()), rejected  # 3 of 60 are expected, 10 would be past 1 in 1,000
 
 
@@ -281,19 +305,19 @@ def test_the_variance_of_independent_pairs_is_delongs():
     pairs = replace(pairs, first=first, second=second, higher=np.repeat([1, 0], 400).astype(np.int8))
     found = area(x, y)
     moved = np.concatenate([(found.v10 - found.value) / 400, (found.v01 - found.value) / 400])
-    variance = dyadic_variance(moved, pairs, make_units(None, 1600))
+    variance = Dyads(pairs, make_units(None, 1600)).influence(moved).variance()
     assert variance == pytest.approx(found.variance, rel=0.01)
 
 
 def test_decisions_of_a_perfect_and_a_blind_metric():
     stimuli, _ = made()
     pairs = make_pairs(stimuli.opinions, std=stimuli.std, count=stimuli.count)
-    units = make_units(stimuli.references, len(stimuli.opinions))
-    perfect = decide(stimuli.opinions, pairs, units)
+    dyads = Dyads(pairs, make_units(stimuli.references, len(stimuli.opinions)))
+    perfect = decide(stimuli.opinions, pairs, dyads)
     assert perfect.better.value == 1
     assert perfect.correct == 1
     assert perfect.different.value > 0.95
-    blind = decide(np.random.default_rng(0).normal(size=120), pairs, units)
+    blind = decide(np.random.default_rng(0).normal(size=120), pairs, dyads)
     assert blind.different.value == pytest.approx(0.5, abs=0.05)
     assert blind.correct == pytest.approx(0.5, abs=0.1)
 

@@ -12,7 +12,9 @@ import pytest
 import beholder as bh
 from beholder.errors import ModelError
 from beholder.models import files, runtime, viewing
+from beholder.models.judging import Judge
 from beholder.models.runtime import Assessor, assessor, mirror_to, reduce_to_view, tiles
+from beholder.training.variants import sign_graph
 
 OTHER_TILING = 0.5
 """Points on 0-100 by which two tilings of one picture may differ; stated in the documentation."""
@@ -53,6 +55,31 @@ def test_the_shipped_files_are_small_and_hold_the_weights_once() -> None:
     sizes = [files.shipped(f"beholder{ending}").stat().st_size for ending in runtime.FILES]
     assert sum(sizes) < 12_000_000
     assert sizes[0] + sizes[1] < 500_000
+
+
+def test_the_quick_form_says_nearly_the_same(samples: Path) -> None:
+    quick = files.shipped("beholder.int8.onnx")
+    assert quick.stat().st_size < 12_000_000
+    variant = Judge("beholder-int8").header["variant"]
+    assert 0 <= variant["original_srcc"] - variant["srcc"] < 0.003
+    for name in ("coffee", "astronaut", "camera"):
+        path = samples / "originals" / f"{name}.jpg"
+        row = bh.score(path, metrics=["beholder"], models="beholder-int8")
+        near, exact = row["beholder-int8"], row["beholder"]
+        assert near.value == pytest.approx(exact.value, abs=4)
+        assert near.low < exact.value < near.high
+        assert near.flags == exact.flags
+        assert near.weights != exact.weights
+
+
+def test_other_arithmetic_in_eight_bits_is_told(tmp_path: Path) -> None:
+    """As on a processor that cuts sums off: the file's test picture has another score."""
+    path = files.shipped("beholder.int8.onnx")
+    header = Judge(path).header
+    header["variant"]["probe"] += 5
+    (tmp_path / "other.onnx").write_bytes(sign_graph(path.read_bytes(), header))
+    with pytest.raises(ModelError, match="adds eight-bit products otherwise; use the model in floats"):
+        Judge(tmp_path / "other.onnx")
 
 
 @pytest.mark.parametrize("name", ["beholder", "cnniqa"])

@@ -776,6 +776,32 @@ def test_foreign_features_are_far():
         assert float((domain(torch.tensor(foreign, dtype=torch.float32)) > 1).float().mean()) > 0.95
 
 
+def test_what_is_shown_counts_beside_how():
+    """Pictures that show none of the known things are far, though all else in them is usual."""
+    from beholder.models.assessors.domain import Domain
+
+    rng = np.random.default_rng(0)
+    things = np.maximum(rng.normal(0, 2, size=(6, 30)), 0)
+
+    def shown(count):
+        return np.maximum(things[rng.integers(0, 6, count)] + rng.normal(0, 0.3, size=(count, 30)), 0)
+
+    usual, deep = rng.normal(size=(400, 20)), shown(400)
+    found = domain_of(np.column_stack([usual, deep]), (12, 8), deep=30, components=8, quantile=0.95)
+    domain = Domain(found)
+    new = rng.normal(size=(200, 20))
+    known, empty = (np.column_stack([new, share * shown(200)]) for share in (1, 0.05))
+    near, far = (domain(torch.tensor(x, dtype=torch.float32)) for x in (known, empty))
+    assert float((near <= 1).float().mean()) > 0.85
+    assert float((far > 1).float().mean()) > 0.9
+    # a file without arrays for them does not look at them
+    old = Domain(domain_of(usual, (12, 8), components=8))
+    said = [old(torch.tensor(x, dtype=torch.float32)) for x in (known, empty)]
+    assert torch.equal(*said)
+    with pytest.raises(InputError, match="do not make up the 20"):
+        domain_of(np.column_stack([usual, deep]), (12, 9), deep=30)
+
+
 def test_agreement_of_predictions():
     found = agreement(np.array([1.0, 2, 3, 4]), np.array([1.0, 3, 2, 4]))
     assert found == pytest.approx({"srcc": 0.8, "plcc": 0.8, "krcc": 2 / 3, "rmse": math.sqrt(0.5)})

@@ -112,7 +112,11 @@ def score(
     settings: Changed = None,
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", metavar="FILE", help="A model file that `beholder train` wrote; repeat for several."),
+        typer.Option(
+            "--model",
+            metavar="FILE",
+            help="A model file that `beholder train` wrote, or beholder-int8, the quick form of beholder; repeat.",
+        ),
     ] = None,
     engine: Annotated[
         str, typer.Option("--engine", help="What runs --model: onnxruntime, or openvino where that is installed.")

@@ -207,10 +207,7 @@ def _cross(reads: Mapping[str, Scored], mapping: str, output: Sequence[Path]) ->
     from beholder.evaluation.crossing import cross
     from beholder.evaluation.results import clean
 
-    sets = {}
-    for label, read in reads.items():
-        turned = {n: -v if n in read.lower_better else v for n, v in read.predictions.items()}
-        sets[label] = (read.stimuli, turned)
+    sets = {label: (read.stimuli, read.oriented()) for label, read in reads.items()}
     found = cross(sets, mapping)  # type: ignore[arg-type]
     rows = [[c.metric, c.fitted_on, c.judged_on, *(f"{v:.3f}" for v in (c.srcc, c.plcc, c.rmse))] for c in found]
     typer.echo("\nMappings of one table on another, opinions on 0-100:")
@@ -310,9 +307,9 @@ def _fight(read: Scored, duel: tuple[str, str]) -> list[dict[str, Any]]:
     from dataclasses import asdict
 
     from beholder.evaluation.competing import duels
-    from beholder.evaluation.stimuli import bounded, orient
+    from beholder.evaluation.stimuli import bounded
 
-    said = orient(read.stimuli, {n: read.predictions[n] for n in duel}, [n for n in duel if n in read.lower_better])
+    said = read.oriented()
     first, second = (bounded(said[n])[0] for n in duel)
     found = [asdict(d) for d in duels(first, second, duel, opinions=read.stimuli.opinions)]
     typer.echo(f"\nPairs that one calls equal and the other most different, {duel[0]} against {duel[1]}:")
@@ -337,10 +334,10 @@ def _choose(read: Scored, path: Path, choices: Choices, options: Any) -> dict[st
 
     from beholder.evaluation.choices import judge_choices
 
-    found = {}
-    for name, values in read.predictions.items():
-        oriented = -values if name in read.lower_better else values
-        found[name] = judge_choices(oriented, choices, rounds=options.rounds, level=options.level, seed=options.seed)
+    found = {
+        name: judge_choices(values, choices, rounds=options.rounds, level=options.level, seed=options.seed)
+        for name, values in read.oriented().items()
+    }
     typer.echo(f"\nTwo-alternative choices of {path.name}, {len(choices.share):,} pairs:")
     rows = [
         [
@@ -359,7 +356,7 @@ def _choose(read: Scored, path: Path, choices: Choices, options: Any) -> dict[st
 
 def _pictures(read: Scored, whole: dict[str, Any], fights: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Thumbnails of the pictures that are misjudged most, and of those in duels."""
-    from beholder.reporting.page import _views
+    from beholder.reporting.page import views_of
 
     if not read.images:
         return {}
@@ -369,7 +366,7 @@ def _pictures(read: Scored, whole: dict[str, Any], fights: Sequence[dict[str, An
     found = {}
     for place in sorted(wanted):
         reference = str(read.references[place]) if read.references else ""
-        views = _views(str(read.images[place]), reference, large=False)
+        views = views_of(str(read.images[place]), reference, large=False)
         if views:
             found[str(place)] = views
     return found

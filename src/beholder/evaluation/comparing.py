@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beholder.evaluation.judged import Figures, Judged
-from beholder.evaluation.krasula import Pairs, compare_decisions
+from beholder.evaluation.krasula import compare_decisions
 from beholder.evaluation.ranks import weighted_pearson
-from beholder.evaluation.resampling import Units
 from beholder.evaluation.significance import adjust, compare_residuals, meng, steiger
 from beholder.evaluation.stimuli import Options
 
@@ -24,8 +23,6 @@ def compare(
     figures: Mapping[str, Figures],
     rounds: Mapping[str, Mapping[str, Array]],
     options: Options,
-    chosen: Pairs | None,
-    blocks: Units,
 ) -> dict[str, dict[tuple[str, str], dict[str, float]]]:
     """{test: {(first, second): {statistic, p, adjusted}}}; positive statistics speak for the first.
 
@@ -57,8 +54,8 @@ def compare(
         found["variance"][a, b]["normal"] = float(tested.normal)
         for which in ("different", "better"):
             one, other = figures[a].decisions, figures[b].decisions
-            if chosen is not None and one is not None and other is not None and which in one.influence:
-                put(which, (a, b), *compare_decisions(one, other, which, chosen, blocks))
+            if one is not None and other is not None and which in one.influence:
+                put(which, (a, b), *compare_decisions(one, other, which))
     for tests in found.values():
         adjusted = adjust([t["p"] for t in tests.values()], options.adjust)
         for t, value in zip(tests.values(), adjusted, strict=True):

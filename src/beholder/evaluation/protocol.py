@@ -16,7 +16,7 @@ from beholder.errors import InputError
 from beholder.evaluation.comparing import compare
 from beholder.evaluation.content_blind import noise_ceiling, predict_blind
 from beholder.evaluation.judged import Figures, Judged
-from beholder.evaluation.krasula import decide, make_pairs
+from beholder.evaluation.krasula import Dyads, decide, make_pairs
 from beholder.evaluation.mapping import FORMS, fit_mapping
 from beholder.evaluation.parts import cells, correlate, disagreements, mean_within, tenths, within
 from beholder.evaluation.pwrc import weighted_ranks
@@ -77,17 +77,22 @@ def evaluate(
     figures: dict[str, Figures] = {}
     ranks_y = Ranker(stimuli.opinions)
     pairs = _pairs(stimuli, options, warnings)
+    dyads = None if pairs is None else Dyads(pairs, blocks)
     finite = {name: bounded(x) for name, x in oriented.items()}
     with ThreadPoolExecutor(workers or processors()) as pool:
         makes = {n: pool.submit(Judged, stimuli, x, options.mapping, blocks) for n, (x, _) in finite.items()}
+        decided = {n: pool.submit(decide, x, pairs, dyads) for n, (x, _) in finite.items()} if dyads else {}
+        varied = {name: x for name, (x, _) in finite.items() if np.ptp(x) > 0}
+        std = stimuli.std
+        weighed = None if std is None else pool.submit(weighted_ranks, varied, stimuli.opinions, std)
         judged = {}
-        for name, (x, endless) in finite.items():
+        for name, (_, endless) in finite.items():
             judged[name] = makes[name].result()
             figures[name] = _point(name, judged[name], stimuli, ranks_y, lower=name in lower_better)
             if endless:
                 figures[name].warnings.append(f"{endless} infinite predictions count as just beyond the finite ones")
-            if pairs is not None:
-                figures[name].decisions = decide(x, pairs, blocks)
+            if name in decided:
+                figures[name].decisions = decided[name].result()
             tick()
         rounds = _bootstrap(judged, units, blocks, ranks_y, options, pool)
         tick()
@@ -98,11 +103,9 @@ def evaluate(
         for job in jobs:
             job.result()
             tick()
-    if stimuli.std is not None:
-        told = {name: x for name, (x, _) in finite.items() if np.ptp(x) > 0}
-        for name, value in weighted_ranks(told, stimuli.opinions, stimuli.std).items():
+        for name, value in weighed.result().items() if weighed else ():
             figures[name].values["pwrc"] = value
-    tests = compare(judged, figures, rounds, options, pairs, blocks)
+    tests = compare(judged, figures, rounds, options)
     differ = {pair: bool(t["adjusted"] < 1 - options.level) for pair, t in tests["srcc"].items()}
     ranked = {n: f.values["srcc"] for n, f in figures.items() if math.isfinite(f.values["srcc"])}
     return Evaluation(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 SLOPE = 0.175
 """Of the sensitivity to a difference, on opinions of 0-100."""
-ROWS = 256
+ROWS = 32
 
 
 def weighted_ranks(predictions: Mapping[str, Array], opinions: Array, spread: Array) -> dict[str, float]:
@@ -24,31 +23,34 @@ def weighted_ranks(predictions: Mapping[str, Array], opinions: Array, spread: Ar
     doi:10.1109/TIP.2018.2799331.
     """
     reach = float(np.ptp(opinions))
-    y = 100 * (opinions - opinions.min()) / reach
+    order = np.argsort(opinions, kind="stable")  # from the worst on, so that the later one of a pair gives its weight
+    y = 100 * (opinions[order] - opinions.min()) / reach
     low, high = (200 * float(v) / reach for v in (spread.min(), spread.max()))
     ranks = np.unique(y, return_inverse=True)[1]
     most = len(y) - 1
-    grade = ranks / most
-    places = {name: np.unique(x, return_inverse=True)[1] for name, x in predictions.items()}
+    weight = np.exp(ranks / most)
+    places = {name: np.unique(x[order], return_inverse=True)[1].astype(np.int32) for name, x in predictions.items()}
     astray = {name: np.exp(np.abs(p - ranks) / (2 * most)) for name, p in places.items()}
-    above, below = dict.fromkeys(places, 0.0), dict.fromkeys(places, 0.0)
+    above = dict.fromkeys(places, 0.0)
     for start in range(0, len(y), ROWS):
         rows = slice(start, start + ROWS)
-        weight = np.exp(np.maximum(grade[rows, None], grade[None, :]))
-        weight[np.arange(len(weight)), np.arange(start, start + len(weight))] = 0
-        apart = y[rows, None] - y[None, :]
-        told = weight * _sensed(np.abs(apart), low, high) * np.sign(apart)
+        end = min(start + ROWS, len(y))
+        told = _sensed(y[rows], y[:end], low, high)
+        told[np.arange(start, end)[:, None] <= np.arange(end)] = 0  # every pair once; equal opinions have no order
+        told[y[rows, None] == y[None, :end]] = 0
         for name, place in places.items():
             u = astray[name]
-            order = np.sign(place[rows, None] - place[None, :])
-            above[name] += float(u[rows] @ ((told * order) @ u))
-            below[name] += float(u[rows] @ (weight @ u))
+            signs = np.sign(place[rows, None] - place[None, :end])
+            above[name] += float((weight * u)[rows] @ ((told * signs) @ u[:end]))
+    below = {name: float((weight * u)[1:] @ np.cumsum(u)[:-1]) for name, u in astray.items()}
     return {name: above[name] / below[name] for name in places}
 
 
-def _sensed(apart: Array, low: float, high: float) -> Array:
-    """How surely differences are seen, the mean over thresholds between low and high."""
+def _sensed(later: Array, earlier: Array, low: float, high: float) -> Array:
+    """How surely later - earlier, from 0 on, is seen, the mean over thresholds between low and high: (L, E)."""
+    grown = np.exp(SLOPE * later)[:, None] * np.exp(-SLOPE * earlier)[None, :]
     if high - low < 1e-9:
-        return np.asarray(1 / (1 + np.exp(-SLOPE * (apart - low))))
-    ends: list[Any] = [np.logaddexp(0, SLOPE * (apart - t)) for t in (low, high)]
-    return np.asarray((ends[0] - ends[1]) / (SLOPE * (high - low)))
+        odds = grown * np.exp(-SLOPE * low)
+        return np.asarray(odds / (1 + odds))
+    ends = [1 + grown * np.exp(-SLOPE * t) for t in (low, high)]
+    return np.asarray(np.log(ends[0] / ends[1]) / (SLOPE * (high - low)))

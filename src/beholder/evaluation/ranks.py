@@ -47,15 +47,3 @@ def weighted_pearson(x: Array, y: Array, counts: Array) -> float:
 def weighted_spearman(x: Ranker, y: Ranker, counts: Array) -> float:
     """Spearman's correlation with midranks, every picture counted so often."""
     return weighted_pearson(x(counts), y(counts), counts)
-
-
-def kendall_counts(x: NDArray[Any], y: NDArray[Any]) -> tuple[int, int, int, int]:
-    """(concordant minus discordant, pairs tied in x, in y, all pairs)."""
-    from scipy.stats import kendalltau
-
-    n = len(x)
-    pairs = n * (n - 1) // 2
-    tied = [int((c * (c - 1) // 2).sum()) for c in (np.unique(v, return_counts=True)[1] for v in (x, y))]
-    tau = float(kendalltau(x, y).statistic) if n > 1 else float("nan")
-    root = np.sqrt(float(pairs - tied[0]) * float(pairs - tied[1]))
-    return (0 if np.isnan(tau) else round(tau * root)), tied[0], tied[1], pairs

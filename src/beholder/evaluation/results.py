@@ -110,7 +110,7 @@ def _area(d: Decisions, which: str) -> dict[str, Any] | None:
     return {
         "auc": area.value,
         "interval": d.interval(which),
-        "deviation": d.spread[which],
+        "deviation": d.deviation(which),
         "delong": {"interval": area.interval(), "deviation": math.sqrt(max(area.variance, 0.0))},
     }
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from beholder.datasets.records import Record, read_records
 from beholder.errors import InputError
 from beholder.evaluation.computing import Computed
-from beholder.evaluation.stimuli import Stimuli
+from beholder.evaluation.stimuli import Stimuli, orient
 
 Array = NDArray[np.float64]
 USUAL = {
@@ -58,6 +58,10 @@ class Scored:
     references: list[Path] = field(default_factory=list)
     declared: bool = False
     warnings: list[str] = field(default_factory=list)
+
+    def oriented(self) -> dict[str, Array]:
+        """The predictions, higher is better."""
+        return orient(self.stimuli, self.predictions, self.lower_better)
 
     def take(self, found: Computed) -> None:
         """Add metrics that were computed; their intervals, on 0-100, are brought to the opinions' scale."""

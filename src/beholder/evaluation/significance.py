@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,13 @@ def _two_sided(z: float) -> Tested:
     from scipy.stats import norm
 
     return Tested(z, float(2 * norm.sf(abs(z))))
+
+
+def z_test(gap: float, variance: float) -> Tested:
+    """Of a difference with this variance; without any, a difference is certain."""
+    if variance <= 0:
+        return Tested(0.0, 1.0) if gap == 0 else Tested(math.copysign(math.inf, gap), 0.0)
+    return _two_sided(gap / math.sqrt(variance))
 
 
 def meng(first: float, second: float, between: float, pictures: int) -> Tested:
@@ -181,8 +188,3 @@ def bias_corrected(draws: Array, value: float, jackknife: Array, level: float = 
 def _percentiles(draws: Array, tail: float) -> tuple[float, float]:
     low, high = np.quantile(draws, [tail, 1 - tail])
     return float(low), float(high)
-
-
-def as_matrix(names: Sequence[str], pairs: Mapping[tuple[str, str], Any], own: Any) -> list[list[Any]]:
-    """A square table out of values for pairs in one order; the other order and the diagonal are `own`."""
-    return [[pairs.get((a, b), own) for b in names] for a in names]

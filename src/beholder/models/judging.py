@@ -13,11 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beholder.errors import InputError, MissingExtraError, ModelError, SizeError
-from beholder.models.files import KEY, parse_header
+from beholder.models.files import KEY, parse_header, shipped
 from beholder.models.runtime import mirror_to, open_graph, reduce_to_view
 
 Samples = NDArray[Any]
 ENGINES = ("onnxruntime", "openvino")
+SHIPPED = {"beholder-int8": "beholder.int8.onnx"}
+"""Model files that come with the package, by the name that may stand for their path."""
+MOST_APART = 1.0
+"""Points by which a processor may judge `probe` otherwise than that on which an int8 file was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +51,10 @@ class Verdict:
 class Judge:
     """A trained network, run without PyTorch; thread-safe.
 
-    path: the .onnx file, or the .safetensors file beside it. engine: "onnxruntime", or "openvino" where that is
-    installed. threads: how many one picture may use. Raises ModelError for missing or damaged files, MissingExtraError,
-    InputError for another engine.
+    path: the .onnx file, or the .safetensors file beside it, or a name in `SHIPPED`. engine: "onnxruntime", or
+    "openvino" where that is installed. threads: how many one picture may use. Raises ModelError for missing or damaged
+    files, and where this processor's eight-bit arithmetic gives other scores than an int8 file was tested with;
+    MissingExtraError, InputError for another engine.
     """
 
     def __init__(self, path: str | Path, *, threads: int = 1, engine: str = "onnxruntime") -> None:
@@ -61,13 +66,25 @@ class Judge:
         self.outputs = [o.name for o in session.get_outputs()]
         self._run = _by_openvino(self.path, threads) if engine == "openvino" else functools.partial(_run, session)
         self.compares: bool = self.header["reference"]
-        kind = self.header.get("variant", {}).get("kind")
+        variant = self.header.get("variant", {})
+        kind = variant.get("kind")
         self.name: str = re.sub(r"[^\w.-]+", "_", self.header["name"]) + (f"-{kind}" if kind else "")
+        if "probe" in variant:
+            self._compare(float(variant["probe"]))
 
     @property
     def weights(self) -> str:
         """The first twelve hexadecimal digits of the SHA-256 of the file."""
         return _digest(self.path, self.path.stat().st_mtime_ns)
+
+    def _compare(self, told: float) -> None:
+        """Some processors cut off sums of eight-bit products, which nothing but the scores shows."""
+        found = self.judge(probe(), full_scale=255.0).value
+        if abs(found - told) > MOST_APART:
+            raise ModelError(
+                f"{self.path.name} gives {found:.2f} for its test picture here, and {told:.2f} where it was made: this "
+                "processor adds eight-bit products otherwise; use the model in floats"
+            )
 
     def judge(self, image: Samples, reference: Samples | None = None, *, full_scale: float = 1.0) -> Verdict:
         """Judge one picture.
@@ -114,6 +131,14 @@ class Judge:
         )
 
 
+def probe() -> NDArray[np.uint8]:
+    """The picture (3, 192, 256) that an int8 file is tested with when it is loaded: ramps, waves of any size, noise."""
+    y, x = np.mgrid[:192, :256].astype(np.float64)
+    waves = 60 * np.sin(x * y / 400) + 0.2 * x
+    noise = np.random.Generator(np.random.PCG64(0)).integers(-20, 21, (3, 192, 256))
+    return np.asarray(np.clip(np.stack([90 + waves, 0.5 * y + waves, 150 - waves]) + noise, 0, 255), np.uint8)
+
+
 def _run(session: Any, given: dict[str, Samples]) -> list[Any]:
     found: list[Any] = session.run(None, given)
     return found
@@ -148,6 +173,8 @@ def _shorter_to(image: Samples, side: int) -> Samples:
 
 
 def _graph_of(path: Path) -> Path:
+    if str(path) in SHIPPED and not path.is_file():
+        return shipped(SHIPPED[str(path)])
     graph = path.with_suffix(".onnx") if path.suffix == ".safetensors" else path
     if not graph.is_file():
         raise ModelError(

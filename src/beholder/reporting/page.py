@@ -25,7 +25,7 @@ LARGE_COUNT = 40
 _THREADS = 4
 
 
-def _embed(value: Any) -> bytes:
+def embed(value: Any) -> bytes:
     """JSON that cannot end the script element around it, whatever the file names hold."""
     return json_bytes(value).replace(b"<", b"\\u003c")
 
@@ -64,7 +64,7 @@ def _data_uri(picture: Picture, side: int) -> str:
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def _views(image: str, reference: str, large: bool) -> dict[str, list[str]]:
+def views_of(image: str, reference: str, large: bool) -> dict[str, list[str]]:
     """The data URIs of a picture (and its reference) by size; empty when the picture cannot be read any more."""
     from beholder.image import read_image
 
@@ -83,10 +83,10 @@ def _pictures(chosen: Sequence[tuple[int, str, str]]) -> Iterator[bytes]:
     """The members of the JSON object from a row's number to its thumbnails."""
     pool = ThreadPoolExecutor(_THREADS)
     try:
-        jobs = [pool.submit(_views, image, ref, k < LARGE_COUNT) for k, (_, image, ref) in enumerate(chosen)]
+        jobs = [pool.submit(views_of, image, ref, k < LARGE_COUNT) for k, (_, image, ref) in enumerate(chosen)]
         for (number, _, _), job in zip(chosen, jobs, strict=True):
             if views := job.result():
-                yield b'"%d":' % number + _embed(views)
+                yield b'"%d":' % number + embed(views)
     finally:  # a full disk or Ctrl-C must not wait for pictures that nobody will see
         pool.shutdown(cancel_futures=True)
 
@@ -95,21 +95,24 @@ def _digest(text: str) -> str:
     return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
 
 
-def _template() -> tuple[bytes, ...]:
-    """The page cut at its three places for data, with style, program and a policy that allows nothing else."""
+def open_template(name: str, styles: Sequence[str], places: Sequence[str]) -> tuple[bytes, ...]:
+    """A page cut at its places for data, with styles, program and a policy that allows nothing else."""
     folder = files("beholder.reporting") / "assets"
-    page, style, script = (
-        (folder / name).read_text(encoding="utf-8") for name in ("report.html", "report.css", "report.js")
-    )
+
+    def text(*names: str) -> str:
+        return "".join((folder / n).read_text(encoding="utf-8") for n in names)
+
+    page, style, script = text(f"{name}.html"), text(*styles), text("common.js", f"{name}.js")
     policy = (
         f"default-src 'none'; img-src data:; script-src {_digest(script)}; style-src {_digest(style)}; "
         "base-uri 'none'; form-action 'none'"
     )
     page = page.replace("@@POLICY@@", policy).replace("@@STYLE@@", style).replace("@@SCRIPT@@", script)
-    head, rest = page.split("@@META@@")
-    before_rows, rest = rest.split("@@ROWS@@")
-    before_pictures, tail = rest.split("@@PICTURES@@")
-    return tuple(part.encode() for part in (head, before_rows, before_pictures, tail))
+    parts = []
+    for place in places:
+        part, page = page.split(f"@@{place}@@")
+        parts.append(part)
+    return tuple(part.encode() for part in (*parts, page))
 
 
 def _joined(file: BinaryIO, items: Iterator[bytes]) -> None:
@@ -134,9 +137,10 @@ def write_page(
         "limits": thresholds(meta),
         "thumbnails": max_thumbnails,
     }
-    head, before_rows, before_pictures, tail = _template()
-    file.write(head + _embed(known) + before_rows + b"[")
-    _joined(file, (_embed(_values(row, columns)) for row in rows()))
+    places = ("META", "ROWS", "PICTURES")
+    head, before_rows, before_pictures, tail = open_template("report", ["report.css"], places)
+    file.write(head + embed(known) + before_rows + b"[")
+    _joined(file, (embed(_values(row, columns)) for row in rows()))
     file.write(b"\n]" + before_pictures + b"{")
     _joined(file, _pictures(chosen))
     file.write(b"\n}" + tail)

@@ -75,47 +75,61 @@ def domain_of(
     features: NDArray[Any],
     groups: Sequence[int] = (),
     *,
+    deep: int = 0,
     components: int = 64,
     neighbours: int = 5,
-    quantile: float = 0.99,
+    quantile: float = 0.96,
 ) -> dict[str, Array]:
     """What `models.assessors.domain.Domain` needs to tell how far a picture's features are from the training ones.
 
     features: (N, F) of training pictures; groups: how many features, side by side, make up each group (none: all are
-    one), as of the maps of a body: every group counts alike, however many it has. The distance is that to the
-    `neighbours`-th of the training pictures, by the leading `components` (half of the features at most) and by the size
-    of what these leave over, all in units of their deviation. limit: the distance that a share of `quantile` of the
-    training pictures do not exceed, each seen from the others. Sources: Sun et al. 2022 (nearest neighbours in feature
-    space), doi:10.48550/arXiv.2204.06507; Ndiour et al. 2020 (reconstruction error), doi:10.48550/arXiv.2012.04250.
+    one), as of the maps of a body: every group counts alike, however many it has. deep: how many of the last features
+    say what is in a picture; they are not in a group, and count as they are, for where a network finds little of
+    anything it knows, all of them are small. The distance is that to the `neighbours`-th of the training pictures, by
+    the leading `components` (half of the features at most) and by the size of what these leave over, in units of their
+    deviation; those of the deep features beside them, so that both kinds count alike. limit: the distance that a share
+    of `quantile` of the training pictures do not exceed, each seen from the others. Sources: Sun et al. 2022 (nearest
+    neighbours in feature space), doi:10.48550/arXiv.2204.06507; Ndiour et al. 2020 (reconstruction error),
+    doi:10.48550/arXiv.2012.04250.
     """
-    from scipy.spatial.distance import cdist
-
     x = np.asarray(features, dtype=np.float64)
     if len(x) < 2:
         raise InputError(f"the domain needs at least 2 training pictures, got {len(x)}")
+    x, last = np.split(x, [x.shape[1] - deep], axis=1)
     if groups and sum(groups) != x.shape[1]:
         raise InputError(f"groups of {tuple(groups)} features do not make up the {x.shape[1]} that there are")
     mean, scale = x.mean(axis=0), x.std(axis=0)
     scale = np.hypot(scale, max(DEAD * math.sqrt(float(np.mean(scale**2))), 1e-6))
     share = 1 / np.sqrt(np.repeat(groups, groups)) if groups else np.ones(x.shape[1])
-    z = np.clip((x - mean) / scale, -8, 8) * share
-    count = max(1, min(components, len(x) // 4, x.shape[1] // 2))
-    _, spread, basis = np.linalg.svd(z, full_matrices=False)
-    deviations = np.maximum(spread[:count] / math.sqrt(len(x)), 1e-6)
-    inside = z @ basis[:count].T
-    left = np.sqrt(np.maximum((z**2).sum(axis=1) - (inside**2).sum(axis=1), 0))
+    basis, inside, left = _parted(np.clip((x - mean) / scale, -8, 8) * share, components)
+    deviations = np.maximum(np.sqrt((inside**2).mean(axis=0)), 1e-6)
     rest = np.array([left.mean(), max(float(left.std()), 1e-6)])
     known = np.column_stack([inside / deviations, (left - rest[0]) / rest[1]])
     place = min(neighbours, len(x) - 1)
-    distance = np.sort(cdist(known, known), axis=1)[:, place]  # the nearest of all is the picture itself
-    return {
-        "mean": mean,
-        "scale": scale,
-        "share": share,
-        "basis": basis[:count].T,
-        "deviations": deviations,
-        "rest": rest,
-        "known": known,
-        "neighbours": np.array(float(place)),
-        "limit": np.array([max(float(np.quantile(distance, quantile)), 1e-6)]),
-    }
+    found = {"mean": mean, "scale": scale, "share": share, "basis": basis, "neighbours": np.array(float(place))}
+    if deep:
+        centre = last.mean(axis=0)
+        found["deep_mean"] = centre
+        found["deep_basis"], inside, left = _parted(last - centre, components)
+        seen = np.column_stack([inside, left])
+        units = [max(float(np.quantile(_apart(k, place), 0.99)), 1e-6) for k in (known, seen)]
+        known = np.column_stack([known / units[0], seen / units[1]])
+        deviations, rest = deviations * units[0], rest * (1, units[0])
+        found["deep_unit"] = np.array(units[1:])
+    limit = max(float(np.quantile(_apart(known, place), quantile)), 1e-6)
+    return found | {"deviations": deviations, "rest": rest, "known": known, "limit": np.array([limit])}
+
+
+def _parted(z: Array, components: int) -> tuple[Array, Array, Array]:
+    """The basis (F, C) of the leading components of z (N, F), z in it, and the size of what these leave over (N,)."""
+    count = max(1, min(components, len(z) // 4, z.shape[1] // 2))
+    basis = np.linalg.svd(z, full_matrices=False)[2][:count].T
+    inside = z @ basis
+    return basis, inside, np.sqrt(np.maximum((z**2).sum(axis=1) - (inside**2).sum(axis=1), 0))
+
+
+def _apart(known: Array, place: int) -> Array:
+    """How far each is from the `place`-th nearest of the others."""
+    from scipy.spatial.distance import cdist
+
+    return np.asarray(np.sort(cdist(known, known), axis=1)[:, place])  # the nearest of all is the picture itself

@@ -43,18 +43,28 @@ def draw_study(
         are_numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in numbers)
         for state, marker in (("complete", "o"), ("pruned", "x")):
             chosen = [row for row in rows if row["state"] == state]
-            across = [row[key] if are_numbers else str(row[key]) for row in chosen]
+            across = [row[key] if are_numbers else _short(row[key]) for row in chosen]
             axis.scatter(across, [row[figure] for row in chosen], marker=marker, alpha=0.7, label=state)
         if all(isinstance(v, float) and v > 0 for v in numbers) and max(numbers, default=1) > 20 * min(
             numbers, default=1
         ):
             axis.set_xscale("log")
+        if not are_numbers:
+            axis.tick_params(axis="x", labelrotation=20, labelsize=8)
         axis.set_title(key, fontsize=10)
         axis.set_ylabel(figure.upper())
         axis.grid(alpha=0.3)
     axes[-1].barh(list(importance), list(importance.values()))
     axes[-1].set_title("importance", fontsize=10)
     drawing.savefig(path, dpi=110)
+
+
+def _short(value: Any) -> str:
+    """A value that is no number as it stands below an axis."""
+    text = str(value)
+    for mark in "{}\"'":
+        text = text.replace(mark, "")
+    return text.replace(": ", " ")
 
 
 def _blank(width: float) -> Any:

@@ -476,7 +476,9 @@ def _finish(
     places = np.random.default_rng(config.run.seed).permutation(len(learned))[:MOST_FOR_DOMAIN]
     some = replace(learned, samples=tuple(learned.samples[i] for i in sorted(places)))
     _, seen = predict(network, some, used, features=True, quiet=quiet)
-    domain = Domain(domain_of(seen, getattr(network, "groups", ()))) if seen is not None and len(seen) > 1 else None
+    domain = None
+    if seen is not None and len(seen) > 1:
+        domain = Domain(domain_of(seen, getattr(network, "groups", ()), deep=getattr(network, "deep", 0)))
     card = find_architecture(config.model.architecture)
     header = {
         "name": folder.name,

@@ -18,7 +18,7 @@ from beholder.datasets.tiles import decode
 from beholder.errors import InputError, ModelError
 from beholder.evaluation import agreement
 from beholder.models.files import FORMAT, KEY, parse_header
-from beholder.models.judging import Judge
+from beholder.models.judging import Judge, probe
 from beholder.models.runtime import optimise_graph, quantise_graph
 from beholder.progress import Counter, quieted
 from beholder.training.testing import judge_all
@@ -83,15 +83,17 @@ def make_variant(
     target = judge.path.with_name(f"{judge.path.stem}.{kind}.onnx")
     part = target.with_name(f"{target.stem}.part.onnx")
     try:
-        part.write_bytes(_signed(made, {**judge.header, "variant": {"kind": kind}}))
+        part.write_bytes(sign_graph(made, {**judge.header, "variant": {"kind": kind}}))
         found = _srcc(part, held, known, quiet=quiet)
         if whole - found > most_loss:
             raise ModelError(
                 f"{kind} loses {whole - found:.4f} of SRCC on {len(held)} validation pictures ({found:.4f} against "
                 f"{whole:.4f}), more than {most_loss}; not written. Leave more layers in floats, or keep the original"
             )
-        figures = {"kind": kind, "srcc": found, "original_srcc": whole, "pictures": len(held)}
-        target.write_bytes(_signed(made, {**judge.header, "variant": figures}))
+        figures: dict[str, Any] = {"kind": kind, "srcc": found, "original_srcc": whole, "pictures": len(held)}
+        if kind == "int8":
+            figures["probe"] = Judge(part).judge(probe(), full_scale=255.0).value
+        target.write_bytes(sign_graph(made, {**judge.header, "variant": figures}))
     finally:
         part.unlink(missing_ok=True)
     return Variant(target, found, whole, target.stat().st_size)
@@ -110,7 +112,7 @@ def _feeds(judge: Judge, data: Dataset, *, quiet: bool) -> Iterator[dict[str, An
         counter.step()
 
 
-def _signed(graph: bytes, header: Mapping[str, Any]) -> bytes:
+def sign_graph(graph: bytes, header: Mapping[str, Any]) -> bytes:
     """The graph with its header in the metadata."""
     import onnx
 
@@ -122,8 +124,8 @@ def _signed(graph: bytes, header: Mapping[str, Any]) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def store_half(graph: bytes, kind: Literal["float16", "bfloat16"]) -> bytes:
-    """ONNX bytes whose large weights are kept in 16 bits and widened when the file is loaded."""
+def store_half(graph: bytes, kind: Literal["float16", "bfloat16"], least: int = 8) -> bytes:
+    """ONNX bytes whose weights of `least` or more numbers are kept in 16 bits and widened when the file is loaded."""
     import ml_dtypes
     import onnx
     from onnx import TensorProto, helper, numpy_helper
@@ -132,7 +134,7 @@ def store_half(graph: bytes, kind: Literal["float16", "bfloat16"]) -> bytes:
     model = onnx.load_model_from_string(graph)
     casts = []
     for tensor in list(model.graph.initializer):
-        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < 8:
+        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < least:
             continue
         values = numpy_helper.to_array(tensor)
         if not np.isfinite(values.astype(narrow).astype(np.float32)).all():
@@ -164,7 +166,25 @@ def quantise(graph: bytes | Path, feeds: Iterator[dict[str, Any]], float_layers:
             source = graph
         optimise_graph(source, folded)
         quantise_graph(folded, out, feeds, _first(onnx.load(str(folded)), float_layers))
-        return out.read_bytes()
+        return _merged(onnx.load(str(out)))
+
+
+def _merged(model: Any) -> bytes:
+    """The graph with equal tensors stored once: folding makes a copy of a layer's weights for each of its uses."""
+    first: dict[bytes, str] = {}
+    names: dict[str, str] = {}
+    for tensor in list(model.graph.initializer):
+        name = tensor.name
+        tensor.name = ""
+        known = first.setdefault(tensor.SerializeToString(), name)
+        tensor.name = name
+        if known != name:
+            names[name] = known
+            model.graph.initializer.remove(tensor)
+    for node in model.graph.node:
+        for place, name in enumerate(node.input):
+            node.input[place] = names.get(name, name)
+    return bytes(model.SerializeToString())
 
 
 def _first(model: Any, layers: int) -> list[str]:

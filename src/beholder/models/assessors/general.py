@@ -75,6 +75,9 @@ class General(nn.Module):
     heads: of `HEADS`; 'score' is always there. types: kinds of distortion (KADID-10k's 25); steps: of the distribution;
     map_stride: the finest map that the local quality is read from; map_width: its channels.
 
+    The judgement's features are the standardised ones and, behind them, the `deep` ones that the body's last stage
+    makes of the means of the map before it, where it can and that map is pooled: they say what is in the picture.
+
     `pool` and `judge` are the two halves of `forward`, for training on features that were computed once (without map).
     """
 
@@ -107,6 +110,10 @@ class General(nn.Module):
         self.both_sizes = half
         self.min_size = self.body.min_size * (2 if half else 1)
         self.groups = tuple(2 * self.body.channels[i] for i in self.taps) * (2 if half else 1)
+        before = len(self.body.channels) - 2  # the map that the body's last stage takes
+        self.deep = self.body.channels[-1] if hasattr(self.body, "look") and before in self.taps else 0
+        first = sum(self.groups[: self.taps.index(before)]) if self.deep else 0
+        self.deep_span = (first, first + self.body.channels[before])
         features = sum(self.groups)
         self.standard = Standard(features)
         self.trunk, ins = _trunk(features, hidden, dropout)
@@ -145,6 +152,9 @@ class General(nn.Module):
             raw = self._merge([raw, *(self._side(i, features) for i in range(len(self.sides)))])
         score = raw["score"][:, 0]
         found = Judgement(self.points(score), features=features)
+        if self.deep and not self.training:
+            body: Any = self.body
+            found.features = torch.cat([features, body.look(pooled[:, slice(*self.deep_span)])], 1)
         if "spread" in raw:
             found.spread = self.points.spread(raw["spread"])[:, 0]
         if "distribution" in raw:

@@ -1,9 +1,6 @@
-"use strict";
 // Draws the evaluation from the two data blocks of this file. Text only ever enters the page as text (never as markup),
 // so that the name of a file or of a metric cannot become part of the program.
 (() => {
-  const read = (id) => JSON.parse(document.getElementById(id).textContent);
-  const $ = (id) => document.getElementById(id);
   const found = read("data-evaluation");
   const pictures = read("data-pictures");
   const { data, options } = found;
@@ -36,32 +33,10 @@
   };
 
   // ---- small helpers ------------------------------------------------------------------------------------------
-  function h(tag, properties = {}, ...children) {
-    const node = document.createElement(tag);
-    for (const [key, value] of Object.entries(properties)) {
-      if (key === "class") node.className = value;
-      else if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
-      else if (value !== null && value !== undefined) node.setAttribute(key, value);
-    }
-    node.append(...children.filter((c) => c !== null && c !== undefined && c !== ""));
-    return node;
-  }
-  function svg(tag, attributes = {}, ...children) {
-    const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-    node.append(...children);
-    return node;
-  }
   const styled = (node, styles) => Object.assign(node.style, styles) && node;
   const known = (v) => typeof v === "number" && Number.isFinite(v);
-  const count = (n) => n.toLocaleString("en");
-  const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
   const minus = (text) => text.replaceAll("-", "−");
   const percent = (v, digits = 0) => `${(100 * v).toFixed(digits)} %`;
-  // Characters that hide, break lines or turn the writing direction are shown by their code.
-  const shown = (text) =>
-    String(text).replace(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]/gu, (c) =>
-      `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
   const elide = (text, most = 40) => {
     const letters = [...shown(text)];
     return letters.length <= most ? letters.join("") : `${letters.slice(0, most / 2 - 1).join("")}…${letters.slice(-most / 2).join("")}`;

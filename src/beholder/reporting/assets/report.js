@@ -1,9 +1,6 @@
-"use strict";
 // Draws the report from the three data blocks of this file. Text only ever enters the page as text (never as markup),
 // so that a file name cannot become part of the program.
 (() => {
-  const read = (id) => JSON.parse(document.getElementById(id).textContent);
-  const $ = (id) => document.getElementById(id);
   const WORDS = ["bad", "poor", "fair", "good", "excellent"];
   const PAGE = { list: 50, gallery: 60 };
   const PRINTED = 300;
@@ -24,24 +21,6 @@
   const failed = indices.filter((i) => cell(table[i], "error"));
 
   // ---- small helpers ------------------------------------------------------------------------------------------
-  function h(tag, properties = {}, ...children) {
-    const node = document.createElement(tag);
-    for (const [key, value] of Object.entries(properties)) {
-      if (key === "class") node.className = value;
-      else if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
-      else if (value !== null && value !== undefined) node.setAttribute(key, value);
-    }
-    node.append(...children.filter((c) => c !== null && c !== undefined && c !== ""));
-    return node;
-  }
-  function svg(tag, attributes = {}, ...children) {
-    const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-    node.append(...children);
-    return node;
-  }
-  const count = (n) => n.toLocaleString("en");
-  const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
   const percent = (n, all) => {
     const share = all ? (100 * n) / all : 0;
     return `${share > 0 && share < 1 ? "<1" : share > 99 && share < 100 ? ">99" : Math.round(share)} %`;
@@ -55,10 +34,6 @@
     return text.replace("-", "−");
   }
   const short = (m, value) => (m.opinion && Number.isFinite(value) ? String(Math.round(value)) : number(value));
-  // Characters that hide, break lines or turn the writing direction are shown by their code.
-  const shown = (text) =>
-    String(text).replace(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]/gu, (c) =>
-      `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
   const elide = (text, most = 64) => {
     const letters = [...text];
     return letters.length <= most ? text : `${letters.slice(0, most / 2 - 1).join("")}…${letters.slice(-most / 2).join("")}`;
