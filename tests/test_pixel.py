@@ -84,4 +84,6 @@ def test_planes_of_bytes_one_after_the_other_give_the_same_value(name, shape):
     expected = m(*together)
     assert m(*planar, threads=2) == expected
     assert m(planar[0], together[1]) == expected
-    assert m(*(torch.from_numpy(a) for a in planar)).numpy() == expected
+    # without a kernel, as for cropped pictures, NumPy and PyTorch add in an order of their own
+    apart = 1e-14 if m.settings.get("crop") else 0
+    assert m(*(torch.from_numpy(a) for a in planar)).numpy() == pytest.approx(expected, rel=apart, abs=0)
