@@ -25,9 +25,6 @@ import beholder as bh
 SIDE, COUNT, LEVELS = 320, 10, (1, 2, 3, 4, 5)
 
 
-SLOW, FEW = ("ilniqe", "mad"), 2  # half a second and more for one picture: on so many photographs only
-
-
 def metrics() -> list[str]:
     """What needs no file of weights from the user, and no set of pictures."""
     return [c.name for c in bh.list_metrics() if c.needs in ("image", "reference") and not c.backbones]
@@ -68,10 +65,9 @@ def gather(paths: list[Path], journal: Path, wanted: list[str]) -> list[dict[str
         _merge(done, found)
     todo = []
     for distortion in ("", *(c.name for c in bh.list_distortions())):
-        for place, path in enumerate(paths):
-            here = wanted if place < FEW else [n for n in wanted if n not in SLOW]
+        for path in paths:
             there = done.get((path.name, distortion), {"values": [{}]})["values"][0]
-            if missing := [n for n in here if n not in there]:
+            if missing := [n for n in wanted if n not in there]:
                 todo.append((path, distortion, missing))
     with ProcessPoolExecutor(2) as pool, journal.open("a") as file:
         for number, found in enumerate(pool.map(task, *zip(*todo, strict=True)) if todo else (), 1):
@@ -98,26 +94,18 @@ def sides(distortion: Any) -> dict[str, list[int]]:
     return {"up": up, "down": down}
 
 
-def judge(done: list[dict[str, Any]], wanted: list[str], paths: list[Path]) -> list[dict[str, Any]]:
+def judge(done: list[dict[str, Any]], wanted: list[str]) -> list[dict[str, Any]]:
     """One row for each metric and ladder: the mean at each step, and whether it falls (in the sense of quality)."""
     table: dict[str, list[list[dict[str, float]]]] = {}
-    few = {p.name for p in paths[:FEW]}
     for d in done:
-        for values in d["values"] if d["photograph"] not in few else ():
-            for name in SLOW:
-                values.pop(name, None)
         table.setdefault(d["distortion"], []).append(d["values"])
     rows = []
     for card in (bh.metric(n).card for n in wanted):
         sign = 1 if card.better == "higher" else -1
         best = card.range[1] if card.better == "higher" else card.range[0]
-        start = (
-            float(np.mean([v[0][card.name] for v in table[""] if card.name in v[0]])) if card.needs == "image" else best
-        )
+        start = float(np.mean([v[0][card.name] for v in table[""]])) if card.needs == "image" else best
         for distortion in bh.list_distortions():
-            means = np.mean(
-                [[step[card.name] for step in v] for v in table[distortion.name] if card.name in v[0]], axis=0
-            )
+            means = np.mean([[step[card.name] for step in v] for v in table[distortion.name]], axis=0)
             for side, levels in sides(distortion).items():
                 steps = [start, *(float(means[n - 1]) for n in levels)]
                 falls = all(sign * a >= sign * b for a, b in itertools.pairwise(steps))
@@ -137,7 +125,7 @@ def main() -> None:
     wanted = metrics()
     paths = sorted(p for p in settings.photographs.iterdir() if p.suffix.lower() in (".jpg", ".png"))[:COUNT]
     done = gather(paths, settings.journal, wanted)
-    rows = judge(done, wanted, paths)
+    rows = judge(done, wanted)
     save("ladders", {"photographs": [p.name for p in paths], "side": SIDE, "rows": rows})
     print(f"{sum(r['monotone'] for r in rows)} of {len(rows)} ladders fall")
 

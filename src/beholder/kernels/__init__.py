@@ -42,7 +42,7 @@ __all__ = ["absolute_error", "gmsd", "squared_error", "ssim", "ssim_terms"]
 Array = Any
 LUMA = {"full": FULL, "matlab": ROUNDED, "studio": STUDIO}
 SMALL = 65536  # values that are not worth a second thread
-WORTH = {"squared": 1 << 22, "absolute": 1 << 22}  # nor are these: handing them over takes longer than doing them
+WORTH = {"squared": 1 << 21, "absolute": 1 << 21}  # nor are these: handing them over takes longer than doing them
 PIECE = 1 << 20  # values of these at a time: a thread that starts late finds less left
 _own = threading.local()
 

@@ -20,7 +20,7 @@ from beholder.kernels.pixel import ONE
 __all__ = ["Similarity", "boxes", "moments", "slopes", "small_moments", "spread"]
 
 Array = Any
-PART = 1 << 17  # values of a strip, about: the same for any number of threads
+PART = 1 << 18  # values of a strip, about: the same for any number of threads
 
 
 class Similarity(NamedTuple):
@@ -44,7 +44,7 @@ def _run(
 ) -> list[list[float]]:  # fmt: skip
     """What a kernel finds in each strip of `count` rows. line: zeros that a strip works in."""
     run, values = machine.kernel(f"gradient_float.{name}"), np.array(marks, np.float32)
-    size = max(8, min(64, PART * count // max(1, shape[0] * shape[1])))
+    size = max(8, min(128, PART * count // max(1, shape[0] * shape[1])))
 
     def part(strip: strips.Strip) -> list[float]:
         room, out = np.zeros(line + 16, np.float32), (ctypes.c_double * 4)()

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from beholder.kernels.code import FLOATS, F, _moments, carray, exact, inline, loose, matrix, signature, wide
-from beholder.kernels.pixel_code import _limit
+from beholder.kernels.code import FLOATS, F, _moments, apart, carray, exact, inline, loose, matrix, signature, wide
+from beholder.kernels.pixel_code import NEGATIVE_ZERO, _limit
 from beholder.kernels.similarity_code import _bordered
 
 __all__ = ["KERNELS"]
@@ -153,15 +153,28 @@ def _missing(xa: Array, xb: Array, xc: Array, ya: Array, yb: Array, yc: Array, c
         row[j] = change * change / ((p + q + TWO * both + TINY) * (p + q - mask * both + c))
 
 
-@loose
-def _pair_sums(a: Array, b: Array, weight: Any, fresh: bool, target: Array, count: int) -> None:
+@inline
+def _bits(value: Any) -> Any:
+    return F(value).view(np.uint32)
+
+
+@exact
+def _pair_sums(a: Array, b: Array, weight: Any, fresh: bool, target: Array, count: int) -> Any:
+    """Weighted sums over 2 x 2 values of two rows; returns the largest bit pattern."""
     wide()
+    apart()
+    largest = np.uint32(0)
     if fresh:
         for j in range(count):
-            target[j] = weight * ((a[2 * j] + a[2 * j + 1]) + (b[2 * j] + b[2 * j + 1]))
+            k, m, n, o = a[2 * j], a[2 * j + 1], b[2 * j], b[2 * j + 1]
+            target[j] = weight * ((k + m) + (n + o))
+            largest = max(largest, max(max(_bits(k), _bits(m)), max(_bits(n), _bits(o))))
     else:
         for j in range(count):
-            target[j] += weight * ((a[2 * j] + a[2 * j + 1]) + (b[2 * j] + b[2 * j + 1]))
+            k, m, n, o = a[2 * j], a[2 * j + 1], b[2 * j], b[2 * j + 1]
+            target[j] += weight * ((k + m) + (n + o))
+            largest = max(largest, max(max(_bits(k), _bits(m)), max(_bits(n), _bits(o))))
+    return largest
 
 
 @exact
@@ -176,9 +189,12 @@ def _parts(z: Array, change: Array, total: Array) -> None:
 @inline
 def _small(
     p: Array, rows: int, mode: int, row: int, w: Array, zeros: Array, z: Array, change: Array, total: Array
-) -> None:
-    """Parts of a row of weighted sums over 2 x 2 pixels of `mode` planes; zeros outside the picture. z: a row, zero."""
-    columns, inner = p.shape[1], z[1:]
+) -> Any:
+    """Parts of a row of weighted sums over 2 x 2 pixels of `mode` planes; zeros outside the picture. z: a row, zero.
+
+    Returns the largest bit pattern of the row's pixels, negative zeros aside.
+    """
+    columns, inner, largest = p.shape[1], z[1:], np.uint32(0)
     if row < 0 or 2 * row >= rows:
         change[:] = ZERO
         total[:] = ZERO
@@ -186,11 +202,16 @@ def _small(
         for c in range(mode):
             a = p[c * rows + 2 * row]
             b = p[c * rows + 2 * row + 1] if 2 * row + 1 < rows else zeros
-            _pair_sums(a, b, w[c], c == 0, inner, columns // 2)
+            found = _pair_sums(a, b, w[c], c == 0, inner, columns // 2)
             if columns % 2 == 1:
-                last = w[c] * (a[columns - 1] + b[columns - 1])
-                inner[columns // 2] = last if c == 0 else inner[columns // 2] + last
+                u, v = a[columns - 1], b[columns - 1]
+                inner[columns // 2] = w[c] * (u + v) if c == 0 else inner[columns // 2] + w[c] * (u + v)
+                found = max(found, max(_bits(u), _bits(v)))
+            if found >= NEGATIVE_ZERO:
+                found = _limit(b.view(np.uint32), _limit(a.view(np.uint32), np.uint32(0)))
+            largest = max(largest, found)
         _parts(z, change, total)
+    return largest
 
 
 @exact
@@ -220,22 +241,18 @@ def _small_moments(
     pitch = (count + 31) // 16 * 16
     f, zeros = matrix(line, 14, pitch), carray(line, 14 * pitch + columns)[14 * pitch :]
     m, w, row, z = carray(marks, 2), carray(marks, 5)[2:], f[12, :count], f[13, : count + 2]
-    a, b, largest = p.view(np.uint32), q.view(np.uint32), np.uint32(0)
     da, db, dc, ta, tb, tc = f[0, :count], f[1, :count], f[2, :count], f[3, :count], f[4, :count], f[5, :count]
     ea, eb, ec, ua, ub, uc = f[6, :count], f[7, :count], f[8, :count], f[9, :count], f[10, :count], f[11, :count]
     _small(p, rows, mode, first - 1, w, zeros, z, db, tb)
-    _small(p, rows, mode, first, w, zeros, z, dc, tc)
     _small(q, rows, mode, first - 1, w, zeros, z, eb, ub)
-    _small(q, rows, mode, first, w, zeros, z, ec, uc)
+    largest = _small(p, rows, mode, first, w, zeros, z, dc, tc)
+    largest = max(largest, _small(q, rows, mode, first, w, zeros, z, ec, uc))
     number, mean, spread = 0.0, 0.0, 0.0
     for r in range(first, last):
         da, db, dc, ta, tb, tc = db, dc, da, tb, tc, ta
         ea, eb, ec, ua, ub, uc = eb, ec, ea, ub, uc, ua
-        _small(p, rows, mode, r + 1, w, zeros, z, dc, tc)
-        _small(q, rows, mode, r + 1, w, zeros, z, ec, uc)
-        for c in range(mode):
-            for k in range(c * rows + 2 * r, c * rows + min(2 * r + 2, rows)):
-                largest = _limit(b[k], _limit(a[k], largest))
+        largest = max(largest, _small(p, rows, mode, r + 1, w, zeros, z, dc, tc))
+        largest = max(largest, _small(q, rows, mode, r + 1, w, zeros, z, ec, uc))
         _missing_of_parts(da, db, dc, ta, tc, ea, eb, ec, ua, uc, m[0], m[1], row)
         part, squares = _moments(row)
         offset = part - mean

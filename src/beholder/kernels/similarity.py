@@ -19,7 +19,15 @@ from beholder.kernels.machine import place
 from beholder.kernels.planes import halve, luma
 from beholder.kernels.sizes import FULL, PLAIN, ROUNDED
 
-__all__ = ["box_means", "gradient_variances", "haar_sums", "hvs_error", "low_subbands", "mean_deviation"]
+__all__ = [
+    "box_means",
+    "gradient_variances",
+    "haar_sums",
+    "hvs_error",
+    "low_subbands",
+    "mean_deviation",
+    "subband_missing",
+]
 
 Array = Any
 LUMA = {"luma": FULL, "matlab": ROUNDED}
@@ -140,3 +148,17 @@ def low_subbands(picture: Array, colour: str, threads: int) -> Array:
     planes = np.empty((5, 5, rows // 8, columns // channels // 8), np.float32)
     _sums("cosine.subbands", picture, None, (rows, columns), mode, 1, None, 72 * 64, planes, rows // 8, threads)
     return planes
+
+
+def subband_missing(x: Array, y: Array, window: tuple[float, float], constant: float, correlation: bool) -> Array:
+    """What the local spread or correlation of two subbands lacks to 1: float64, of their shape (h, w).
+
+    x, y: as `low_subbands` returns them; window: its weight of a corner and of a side; constant: for values in 0..255.
+    """
+    result, marks = np.empty(x.shape), np.array([*window, constant])
+    room, out = np.zeros((6, x.shape[1] + 2)), ctypes.c_double()
+    machine.kernel("subbands.compare")(
+        place(x), place(y), *x.shape, int(correlation), 1, place(marks),
+        place(room), place(result), ctypes.addressof(out), 0, len(x),
+    )  # fmt: skip
+    return result

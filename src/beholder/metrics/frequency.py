@@ -262,13 +262,17 @@ def _dss_kernel(image: Any, reference: Any, *, threads: int, colour: str = "luma
         return None
     planes = [similarity.low_subbands(a, colour, threads) for a in (image, reference)]
 
-    def score(at: int) -> Any:
-        x, y = (p[SUBBANDS[at]].astype(np.float64)[None, None] / 255 for p in planes)
-        value = subband_scores(x, y, DSS_CONSTANTS[at])
-        return value if at else np.stack([value, mean_correlation(x, y)])
+    window = float(_WINDOW[0, 0]), float(_WINDOW[0, 1])
 
-    first, *rest = strips.run(score, range(len(SUBBANDS)), threads)
-    return float(_pooled(np.concatenate([first[0], *rest], axis=1), first[1])[0])
+    def score(job: tuple[int, bool]) -> float:
+        at, correlation = job
+        x, y = (p[SUBBANDS[at]] for p in planes)
+        missing = similarity.subband_missing(x, y, window, 255**2 * float(DSS_CONSTANTS[at]), correlation)
+        return float(worst_mean(1 - missing[None, None])[0, 0])
+
+    jobs = [(at, False) for at in range(len(SUBBANDS))]
+    correlation, *scores = strips.run(score, [(0, True), *jobs], threads)
+    return float(_pooled(np.array([scores]), np.array([[correlation]]))[0])
 
 
 @metric(
