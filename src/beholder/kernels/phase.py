@@ -41,7 +41,7 @@ def reduced(picture: Array, factor: int, threads: int = 1) -> Array:
     result = np.empty((1, channels, -(-height // factor), -(-width // factor)), np.float32)
 
     def part(span: tuple[int, int]) -> None:
-        line, out = np.empty(width * channels, np.float32), ctypes.c_double()
+        line, out = np.empty(2 * width * channels, np.float32), ctypes.c_double()
         machine.kernel("phase.reduce")(
             place(picture), place(picture), height, width * channels, channels, factor, None, place(line),
             place(result), ctypes.addressof(out), *span,
@@ -81,23 +81,24 @@ def _bank(height: int, width: int) -> tuple[Array, Array]:
 
 
 class _Room(NamedTuple):
-    """What one orientation at a time needs: the responses of all scales, and the finest's energy."""
+    """What one orientation at a time needs: the responses of all scales, the finest's energy, and some of that."""
 
     waves: Array
     power: Array
+    near: Array
 
 
-def _median(values: Array) -> float:
-    """The median of many values: out of those about the median of a sample, where it is there."""
+def _median(values: Array, near: Array) -> float:
+    """The median of many values: out of those about the median of a sample, where it is there. near: room for all."""
     ranks = np.array([(values.size - 1) // 2, values.size // 2])
     sample = np.sort(values[::61])  # not a divisor of a usual width
-    low, high = sample[int(0.45 * sample.size)], sample[int(0.55 * sample.size)]
-    near = values[(values >= low) & (values <= high)]
-    left = ranks - np.count_nonzero(values < low)
-    if left[0] < 0 or left[1] >= near.size:
-        near, left = values, ranks
-    found = np.partition(near, left)[left]
-    return float(found.mean(dtype=np.float64))
+    limits = sample[[int(0.46 * sample.size), int(0.54 * sample.size)]]
+    counts = (ctypes.c_double * 2)()
+    _whole("phase.near", values, limits, values.size, near, counts)
+    chosen, left = near[: int(counts[1])], ranks - int(counts[0])
+    if left[0] < 0 or left[1] >= chosen.size:
+        chosen, left = values, ranks
+    return float(np.partition(chosen, left)[left].mean(dtype=np.float64))
 
 
 def _orientation(spectrum: Array, o: int, tiny: float, room: _Room, result: Array) -> None:
@@ -108,17 +109,15 @@ def _orientation(spectrum: Array, o: int, tiny: float, room: _Room, result: Arra
     pixels = height * width
     filters, noise = _bank(height, width)
     nothing = ctypes.c_double()
-    for s in range(SCALES):  # one by one, in place: they stay in the cache
+    for s in range(SCALES):
         _whole("phase.filter", spectrum, filters[o, s], pixels, room.waves[s], nothing)
-        found = fft.ifft2(room.waves[s], overwrite_x=True)
-        if found is not room.waves[s] and not np.may_share_memory(found, room.waves[s]):
-            room.waves[s] = found
-    _whole("phase.power", room.waves, room.waves, pixels, room.power, nothing)
-    given = np.array([(_median(room.power) * noise[o]) ** 0.5, tiny], np.float32)
-    _whole("phase.congruency", room.waves, given, pixels, result, nothing)
+    waves = fft.ifft2(room.waves, overwrite_x=True)
+    _whole("phase.power", waves, waves, pixels, room.power, nothing)
+    given = np.array([(_median(room.power, room.near) * noise[o]) ** 0.5, tiny], np.float32)
+    _whole("phase.congruency", waves, given, pixels, result, nothing)
 
 
-def _whole(name: str, x: Array, y: Array, count: int, result: Array, out: ctypes.c_double) -> None:
+def _whole(name: str, x: Array, y: Array, count: int, result: Array, out: Any) -> None:
     """Run a kernel on all values at once."""
     total = ctypes.addressof(out)
     machine.kernel(name)(place(x), place(y), 1, count, 0, 0, None, None, place(result), total, 0, count)
@@ -140,7 +139,7 @@ def congruency(x: Array, y: Array, tiny: float, threads: int) -> Array:
         try:
             room = rooms.pop()
         except IndexError:
-            room = _Room(np.empty((SCALES, *x.shape), np.complex64), np.empty(x.size, np.float32))
+            room = _Room(np.empty((SCALES, *x.shape), np.complex64), *np.empty((2, x.size), np.float32))
         _orientation(spectra[picture], o, tiny, room, results[picture, o])
         rooms.append(room)
 

@@ -32,11 +32,25 @@ def _add_row(row: Array, sums: Array) -> None:
         sums[j] += F(row[j])
 
 
+@inline
+def _four(a: Array, b: Array, c: Array, d: Array, j: int) -> Any:
+    return F(np.int16(np.int16(a[j]) + np.int16(b[j]) + np.int16(c[j]) + np.int16(d[j])))
+
+
+@loose
+def _set_rows(a: Array, b: Array, c: Array, d: Array, sums: Array) -> None:
+    wide()
+    apart()
+    for j in range(sums.size):
+        sums[j] = _four(a, b, c, d, j)
+
+
 @loose
 def _add_rows(a: Array, b: Array, c: Array, d: Array, sums: Array) -> None:
     wide()
+    apart()
     for j in range(sums.size):
-        sums[j] += F(np.int32(a[j]) + np.int32(b[j]) + np.int32(c[j]) + np.int32(d[j]))
+        sums[j] += _four(a, b, c, d, j)
 
 
 @loose
@@ -47,42 +61,74 @@ def _add_weighted(weight: Any, row: Array, sums: Array) -> None:
 
 
 @loose
-def _blocks(sums: Array, channel: int, channels: int, step: int, before: int, scale: Any, to: Array) -> None:
+def _windows(sums: Array, channels: int, step: int, means: Array) -> None:
+    """Sums of `step` values of one channel from every value on; the last ones mean nothing."""
+    wide()
+    apart()
+    count = sums.size - (step - 1) * channels
+    b, c, d = sums[channels:], sums[2 * channels :], sums[3 * channels :]
+    if step >= 4:
+        for j in range(count):
+            means[j] = (sums[j] + b[j]) + (c[j] + d[j])
+    else:
+        for j in range(count):
+            means[j] = sums[j]
+    for k in range(4 if step >= 4 else 1, step):
+        more = sums[k * channels :]
+        for j in range(count):
+            means[j] += more[j]
+
+
+@loose
+def _pick(windows: Array, stride: int, scale: Any, to: Array) -> None:
+    apart()
+    for i in range(to.size):
+        to[i] = windows[i * stride] * scale
+
+
+@loose
+def _blocks(
+    sums: Array, windows: Array, channel: int, channels: int, step: int, before: int, scale: Any, to: Array
+) -> None:
     """Means of `step` values of one channel; those beyond the ends count as zero."""
     width = sums.size // channels
+    first, last = (before + step - 1) // step, max((width + before) // step, 0)  # those in between lie inside
+    if first < last:
+        _pick(windows[(first * step - before) * channels + channel :], step * channels, scale, to[first:last])
     for i in range(to.size):
-        left, right = i * step - before, i * step - before + step
-        total = ZERO
-        if left >= 0 and right <= width:
-            at = left * channels + channel
-            for k in range(step):
-                total += sums[at + k * channels]
-        else:
-            for k in range(max(left, 0), min(right, width)):
+        if i < first or i >= last:
+            total = ZERO
+            for k in range(max(i * step - before, 0), min(i * step - before + step, width)):
                 total += sums[k * channels + channel]
-        to[i] = total * scale
+            to[i] = total * scale
 
 
 def _reduce(
     x: Pointer, y: Pointer, rows: int, columns: int, mode: int, step: int, marks: Pointer, line: Pointer, maps: Pointer,
     out: Pointer, first: int, last: int,
 ) -> None:  # fmt: skip
-    """Every step-th pixel of the mean over step x step, in planes. mode: channels; line: a row; maps: the planes."""
-    p, sums = matrix(x, rows, columns), carray(line, columns)
+    """Every step-th pixel of the mean over step x step, in planes. mode: channels; line: two rows; maps: the planes."""
+    p, both = matrix(x, rows, columns), matrix(line, 2, columns)
+    sums, windows = both[0], both[1]
     before, height, width = (step - 1) // 2, (rows + step - 1) // step, (columns // mode + step - 1) // step
     planes = matrix(maps, mode * height, width)
     for r in range(first, last):
         top, bottom = max(r * step - before, 0), min(r * step - before + step, rows)
-        _set_row(p[top], sums)
-        k = top + 1
+        k = top + 4
+        if k <= bottom:
+            _set_rows(p[top], p[top + 1], p[top + 2], p[top + 3], sums)
+        else:
+            _set_row(p[top], sums)
+            k = top + 1
         while k + 4 <= bottom:
             _add_rows(p[k], p[k + 1], p[k + 2], p[k + 3], sums)
             k += 4
         while k < bottom:
             _add_row(p[k], sums)
             k += 1
+        _windows(sums, mode, step, windows)
         for c in range(mode):
-            _blocks(sums, c, mode, step, before, F(1) / F(step * step), planes[c * height + r])
+            _blocks(sums, windows, c, mode, step, before, F(1) / F(step * step), planes[c * height + r])
 
 
 @loose
@@ -280,11 +326,27 @@ def _power(
     _squares(carray(x, 2 * columns), carray(maps, columns))
 
 
+def _near(
+    x: Pointer, y: Pointer, rows: int, columns: int, mode: int, step: int, marks: Pointer, line: Pointer, maps: Pointer,
+    out: Pointer, first: int, last: int,
+) -> None:  # fmt: skip
+    """Values between two limits, into maps. y: the limits; out: how many lie below, and how many between."""
+    values, limits, found = carray(x, columns), carray(y, 2), carray(maps, columns)
+    low, high, below, count = limits[0], limits[1], 0, 0
+    for j in range(columns):
+        value = values[j]
+        below += value < low
+        found[count] = value  # without a branch, which would be guessed wrong
+        count += (value >= low) & (value <= high)
+    out[0], out[1] = float(below), float(count)
+
+
 KERNELS: dict[str, tuple[Callable[..., None], Any]] = {
     "reduce": (_reduce, signature(BYTES)),
     "resize": (_resize, signature(BYTES, INDICES)),
     "congruency": (_congruency, signature(FLOATS)),
     "filter": (_filter, signature(FLOATS, FLOATS)),
+    "near": (_near, signature(FLOATS)),
     "power": (_power, signature(FLOATS)),
     "compare": (_compare, signature(FLOATS)),
 }
