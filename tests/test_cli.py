@@ -14,7 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 Make = Callable[..., Path]
 COMMAND = [sys.executable, "-m", "beholder"]
@@ -49,6 +51,33 @@ def test_the_table_is_for_people(samples: Path) -> None:
     done = run("score", samples / "originals", "--table")
     assert "10 pictures" not in done.stdout
     assert "5 pictures, 0 errors" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (("-o", "a.csv", "-o", "b.json"), "-o names one file, got a.csv, b.json"),
+        (("-o", "a.csv", "--table"), "--table prints on standard output"),
+        (("--engine", "openvino"), "--engine openvino runs --model alone"),
+        (("--model", "beholder"), "choose it with -m beholder"),
+        (("--model", "nowhere"), "expected a trained model at nowhere"),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(samples: Path, tmp_path: Path, given: Any, told: str) -> None:
+    done = run("score", samples / "originals" / "coffee.jpg", *given, cwd=tmp_path)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_flag_says_whose_it_is_where_several_metrics_may_flag(make_picture: Make) -> None:
+    noise = make_picture("noise.png", size=(160, 160), seed=3)
+    pixels = np.random.default_rng(0).integers(0, 256, (160, 160, 3), np.uint8)
+    Image.fromarray(pixels).save(noise)
+    (alone,) = rows_of(run("score", noise, "-m", "beholder").stdout)
+    assert alone["flags"] == "out_of_domain"
+    (both,) = rows_of(run("score", noise, "-m", "beholder,entropy", "--model", "beholder-int8").stdout)
+    assert set(both["flags"].split(";")) == {"beholder:out_of_domain", "beholder-int8:out_of_domain"}
 
 
 def test_pairs_thresholds_and_exit_statuses(samples: Path, tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def score(
         ),
     ] = None,
     output: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option("-o", "--output", metavar="FILE", help="Write .csv, .json, .parquet or .html; resumes by itself."),
     ] = None,
     least: Annotated[
@@ -140,6 +140,9 @@ def score(
     from beholder.scoring import adjust, choose, columns_of, score_many
 
     _listen(quiet=quiet)
+    target = _one_output(output, table=table)
+    if engine != "onnxruntime" and not model:
+        raise InputError(f"--engine {engine} runs --model alone, and none is given; pass --model, or leave it out")
     models = [Trained(path, engine) for path in model or ()]
     files, changes = _files(weights or []), cli_train.parse_changes(settings or [], "flip.ppd=40")
     asked = adjust(metrics, changes)
@@ -166,15 +169,27 @@ def score(
         left = itertools.islice(images, skip, None)
         found = score_many(left, find, asked, workers=workers, data_range=data_range, weights=files, models=models)
         produced = (row.flat() for row in found)
-        shown = not (quiet or output is None)
+        shown = not (quiet or target is None)
         yield from tally.watch(watch(produced, len(images), "scoring", done=skip, shown=shown))
 
-    if output is not None:
-        _keep_apart(output, [*images, reference])
-        _to_file(output, columns, meta, rows, images, tally, restart=restart)
+    if target is not None:
+        _keep_apart(target, [*images, reference])
+        _to_file(target, columns, meta, rows, images, tally, restart=restart)
     else:
         _to_stdout(columns, meta, rows, table=table)
     raise typer.Exit(tally.status(quiet=quiet))
+
+
+def _one_output(outputs: list[Path] | None, *, table: bool) -> Path | None:
+    """The file to write, None for standard output; what would be ignored is refused."""
+    if not outputs:
+        return None
+    if len(outputs) > 1:
+        names = ", ".join(map(str, outputs))
+        raise InputError(f"-o names one file, got {names}; score into one, and read the others from it")
+    if table:
+        raise InputError("--table prints on standard output, which -o leaves empty; choose one of them")
+    return outputs[0]
 
 
 def _keep_apart(output: Path, pictures: Sequence[str | None]) -> None:

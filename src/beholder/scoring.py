@@ -19,9 +19,10 @@ from beholder.strips import stream
 class Row(Mapping[str, Any]):
     """What is known of one picture: ``row["ssim"]`` is a `Score`, ``row["width"]`` a fact.
 
-    image, reference: as given, or a word for what has no name; flags: warnings such as ``out_of_domain``; error:
-    empty, or ``TypeName: message`` of what failed: the picture, which then has no scores, or the metrics that it names,
-    which are then not among the scores.
+    image, reference: as given, or a word for what has no name; flags: warnings such as ``out_of_domain``, which name
+    the metric where several with an interval were asked for (``beholder:out_of_domain``); error: empty, or ``TypeName:
+    message`` of what failed: the picture, which then has no scores, or the metrics that it names, which are then not
+    among the scores.
     """
 
     image: str
@@ -331,7 +332,14 @@ def _measure(
             if strict:
                 raise
             failures[name] = error
-    flags = tuple(dict.fromkeys(flag for s in scores.values() for flag in s.flags))
+    several = sum(m.card.assess is not None for m in measures.values()) > 1  # then a flag says whose it is
+    flags = tuple(
+        dict.fromkeys(
+            f"{name}:{flag}" if several and measures[name].card.assess is not None else flag
+            for name, s in scores.items()
+            for flag in s.flags
+        )
+    )
     other_name = None if reference is None else reference.source
     told = _told({name: (measures[name].card.name, e) for name, e in failures.items()})
     return Row(image.source, other_name, image.width, image.height, scores, flags, told)

@@ -13,7 +13,7 @@ from beholder.arrays import Array, is_torch
 from beholder.errors import MissingExtraError
 from beholder.metrics.registry import metric
 
-TILES = {"alexnet": 1024, "squeezenet1_1": 512, "vgg16": 320}
+TILES = {"alexnet": 768, "squeezenet1_1": 384, "vgg16": 320}
 """Side of the tiles in which large pictures are looked at, by what a network's maps cost; multiples of 16."""
 MARGIN = 112
 """Pixels around a tile that the deepest map of any of the networks sees; a multiple of 16."""

@@ -18,7 +18,8 @@ from beholder.models.judging import Judge, judge_of
 class Trained(Measure):
     """A model that `beholder train` wrote, called as any metric: (N, C, H, W) in, (N,) on 0-100 out, NumPy only.
 
-    path: its .safetensors or .onnx file. engine: what runs it, "onnxruntime", or "openvino" where that is installed.
+    path: its .safetensors or .onnx file, or the folder of the run. engine: what runs it, "onnxruntime", or "openvino"
+    where that is installed.
     Raises ModelError for missing or damaged files, InputError and MissingExtraError for the engine.
     """
 
@@ -32,7 +33,7 @@ class Trained(Measure):
             range=(0.0, 100.0),
             unit="",
             needs="reference" if judge.compares else "image",
-            min_size=1,
+            min_size=judge.least,
             paper=header.get("paper", ""),
             summary=f"{header['architecture']} trained on {header['data']['name']}",
             function=self.__call__,

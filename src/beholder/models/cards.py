@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from beholder.models.files import read_header
+from beholder.models.viewing import min_side_of
 
 RESEARCH = "It judges quality, not beauty, truth or safety, and must not decide about people."
 
@@ -64,7 +65,7 @@ def _use(header: Mapping[str, Any]) -> str:
         seen += f", and so that the shorter side has {config_of(header, 'resize')} pixels"
     return (
         f"{given} in, a score from 0 (worst) to 100 (best) out, as people would rate it on average{held}. Pictures are "
-        f"seen {seen}; a side under {header['min_size']} pixels is continued by mirroring."
+        f"seen {seen}; a side under {min_side_of(header)} pixels is continued by mirroring."
     )
 
 

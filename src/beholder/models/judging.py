@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from beholder.errors import InputError, MissingExtraError, ModelError, SizeError
 from beholder.models.files import KEY, parse_header, shipped
 from beholder.models.runtime import mirror_to, open_graph, reduce_to_view
+from beholder.models.viewing import LEAST, min_side_of
 
 Samples = NDArray[Any]
 ENGINES = ("onnxruntime", "openvino")
@@ -51,10 +52,10 @@ class Verdict:
 class Judge:
     """A trained network, run without PyTorch; thread-safe.
 
-    path: the .onnx file, or the .safetensors file beside it, or a name in `SHIPPED`. engine: "onnxruntime", or
-    "openvino" where that is installed. threads: how many one picture may use. Raises ModelError for missing or damaged
-    files, and where this processor's eight-bit arithmetic gives other scores than an int8 file was tested with;
-    MissingExtraError, InputError for another engine.
+    path: the .onnx file, the .safetensors file beside it, the folder of a run, or a name in `SHIPPED`. engine:
+    "onnxruntime", or "openvino" where that is installed. threads: how many one picture may use. Raises ModelError for
+    missing or damaged files, and where this processor's eight-bit arithmetic gives other scores than an int8 file was
+    tested with; MissingExtraError, InputError for another engine.
     """
 
     def __init__(self, path: str | Path, *, threads: int = 1, engine: str = "onnxruntime") -> None:
@@ -66,6 +67,7 @@ class Judge:
         self.outputs = [o.name for o in session.get_outputs()]
         self._run = _by_openvino(self.path, threads) if engine == "openvino" else functools.partial(_run, session)
         self.compares: bool = self.header["reference"]
+        self.least = LEAST if "size_rule" in self.header else 1
         variant = self.header.get("variant", {})
         kind = variant.get("kind")
         self.name: str = re.sub(r"[^\w.-]+", "_", self.header["name"]) + (f"-{kind}" if kind else "")
@@ -105,13 +107,16 @@ class Judge:
     def prepare(self, image: Samples, full_scale: float) -> Samples:
         """A picture (C, H, W) in [0, full_scale] as the graph takes it: (1, 3, h, w) in [0, 1]."""
         part = self.header["config"]["input"]
+        if min(image.shape[1:]) < self.least:
+            size = f"{image.shape[1]}x{image.shape[2]}"
+            raise SizeError(f"{self.name} needs at least {self.least}x{self.least} pixels, got {size}")
         if part["viewing"]:
             seen = reduce_to_view(image, full_scale)
         else:
             seen = np.divide(image, full_scale, dtype=np.float32, casting="unsafe")
         if part["resize"]:
             seen = _shorter_to(seen, part["resize"])
-        seen = mirror_to(seen, self.header["min_size"])
+        seen = mirror_to(seen, min_side_of(self.header))
         return np.ascontiguousarray(np.broadcast_to(seen, (3, *seen.shape[1:]))[None])
 
     def _verdict(self, found: dict[str, Any]) -> Verdict:
@@ -175,7 +180,11 @@ def _shorter_to(image: Samples, side: int) -> Samples:
 def _graph_of(path: Path) -> Path:
     if str(path) in SHIPPED and not path.is_file():
         return shipped(SHIPPED[str(path)])
+    if path.is_dir():  # of a run
+        path = path / "model.onnx"
     graph = path.with_suffix(".onnx") if path.suffix == ".safetensors" else path
+    if str(path) in ("beholder", "cnniqa") and not graph.is_file():
+        raise ModelError(f"{path} is a metric that is always there: choose it with -m {path} (metrics), not as a model")
     if not graph.is_file():
         raise ModelError(
             f"expected a trained model at {graph}, found none; `beholder train` writes a .safetensors file and beside "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from beholder.errors import SizeError
 
@@ -12,6 +14,12 @@ MIN_SIDE = 128
 """Smaller pictures are continued by mirroring up to this side, which keeps their local statistics."""
 LEAST = 32
 """Pixels that must be left of the shorter side."""
+
+
+def min_side_of(header: Mapping[str, Any]) -> int:
+    """The side up to which a model file's network wants smaller pictures continued by mirroring."""
+    side: int = header["size_rule"]["min_side"] if "size_rule" in header else header["min_size"]
+    return side
 
 
 def viewing_size(height: int, width: int, area: int = VIEWING_AREA, min_side: int = MIN_SIDE) -> tuple[int, int]:

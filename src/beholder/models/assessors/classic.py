@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -112,14 +113,17 @@ class Features(nn.Module):
         self.requires_grad_(False)
         return self.eval()
 
+    def stages(self, x: Tensor) -> Iterator[Tensor]:
+        """The maps of the taps, one after another: only those that are held on to stay in memory."""
+        for i, layer in enumerate(self.layers):
+            in_place = isinstance(layer, nn.ReLU) and not torch.is_grad_enabled()  # a convolution's, nobody else's
+            x = F.relu_(x) if in_place else layer(x)
+            if i in self.taps:
+                yield x
+
     def forward(self, x: Tensor) -> list[Tensor]:
         """The maps of the taps."""
-        maps = []
-        for i, layer in enumerate(self.layers):
-            x = layer(x)
-            if i in self.taps:
-                maps.append(x)
-        return maps
+        return list(self.stages(x))
 
 
 @functools.lru_cache(maxsize=8)

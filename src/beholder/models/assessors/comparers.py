@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -38,6 +40,17 @@ def _part(maps: Tensor, box: Box, stride: int) -> Tensor:
     return maps[:, :, top:bottom, left:right]
 
 
+def _pairs(
+    first: Iterable[Tensor], second: Iterable[Tensor], box: Box, strides: Sequence[int]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """What counts of every stage of two pictures; of the first, no more than that is kept."""
+    kept = [
+        _part(m, box, s) if m.requires_grad else _part(m, box, s).clone() for m, s in zip(first, strides, strict=True)
+    ]
+    for a, m, s in zip(kept, second, strides, strict=True):
+        yield a, _part(m, box, s)
+
+
 class Lpips:
     """Sum over stages of the mean weighted squared difference of features of unit length (Zhang et al. 2018)."""
 
@@ -49,11 +62,10 @@ class Lpips:
     def add(self, x: Tensor, y: Tensor, box: Box = WHOLE) -> None:
         """Count one tile: (N, 3, h, w) in [0, 1]."""
         shift, scale = _column((-0.030, -0.088, -0.188), x), _column((0.458, 0.448, 0.450), x)
-        maps = [self.net((2 * a - 1 - shift) / scale) for a in (x, y)]
         table = _table("lpips")
-        for i, (a, b) in enumerate(zip(*maps, strict=True)):
-            stride = STRIDES[self.net.name][i]
-            a, b = (_unit(_part(m, box, stride)) for m in (a, b))
+        first, second = (self.net.stages((2 * a - 1 - shift) / scale) for a in (x, y))
+        for i, (a, b) in enumerate(_pairs(first, second, box, STRIDES[self.net.name])):
+            a, b = _unit(a), _unit(b)
             weights = table[f"{self.net.name}.{i}"].to(a)
             self.sums[i] = self.sums[i] + torch.einsum("nchw,c->n", (a - b) ** 2, weights)
             self.counts[i] += a.shape[2] * a.shape[3]
@@ -86,14 +98,16 @@ class Dists:
     def add(self, x: Tensor, y: Tensor, box: Box = WHOLE) -> None:
         """Count one tile: (N, 3, h, w) in [0, 1]."""
         mean, std = _column((0.485, 0.456, 0.406), x), _column((0.229, 0.224, 0.225), x)
-        maps = [[a, *self.net((a - mean) / std)] for a in (x, y)]
-        parts = [[_part(m, box, s) for m, s in zip(stages, self.strides, strict=True)] for stages in maps]
-        if not self.sums:  # moments about the first tile's mean: sums of squares lose nothing on flat maps
-            self.shifts = [a.detach().mean((2, 3), keepdim=True) for a in parts[1]]
-            self.sums = [a.new_zeros(()) for a in parts[1]]
-        for i, (a, b, shift) in enumerate(zip(*parts, self.shifts, strict=True)):
-            a, b = a - shift, b - shift
-            self.sums[i] = self.sums[i] + torch.stack([m.sum((2, 3)) for m in (a, b, a * a, b * b, a * b)])
+        first, second = (itertools.chain([a], self.net.stages((a - mean) / std)) for a in (x, y))
+        for i, (a, b) in enumerate(_pairs(first, second, box, self.strides)):
+            if len(self.sums) == i:  # moments about the first tile's mean: sums of squares lose nothing on flat maps
+                self.shifts.append(b.detach().mean((2, 3), keepdim=True))
+                self.sums.append(b.new_zeros(()))
+            a, b = a - self.shifts[i], b - self.shifts[i]
+            moments = [m.sum((2, 3)) for m in (a, b)] + [
+                torch.einsum("nchw,nchw->nc", *m) for m in ((a, a), (b, b), (a, b))
+            ]
+            self.sums[i] = self.sums[i] + torch.stack(moments)
             self.counts[i] += a.shape[2] * a.shape[3]
 
     def value(self) -> Tensor:

@@ -8,7 +8,7 @@ from torch.nn import functional as F  # noqa: N812
 from beholder.arrays import pad_mirror
 from beholder.models.assessors.networks import Deployed, load_network
 from beholder.models.files import shipped
-from beholder.models.viewing import viewing_size
+from beholder.models.viewing import min_side_of, viewing_size
 
 
 class Viewer(nn.Module):
@@ -38,5 +38,4 @@ def load_assessor(name: str = "beholder") -> Viewer:
     Raises ModelError for a damaged file, MissingExtraError without safetensors.
     """
     network, header = load_network(shipped(f"{name}.safetensors"))
-    min_side = header["size_rule"]["min_side"] if "size_rule" in header else header["min_size"]
-    return Viewer(network, min_side).eval().requires_grad_(False)
+    return Viewer(network, min_side_of(header)).eval().requires_grad_(False)
