@@ -20,12 +20,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from beholder.datasets.known import open_dataset
-from beholder.datasets.splits import hold_out, read_split, split, write_split
-from beholder.datasets.tables import Dataset, read_table
+from beholder.datasets.tables import Dataset
 from beholder.distortions.chains import list_distortions
 from beholder.distortions.registry import Distortion, find
-from beholder.errors import InputError, ModelError, OutputError, StoppedError
+from beholder.errors import InputError, ModelError, StoppedError
 from beholder.evaluation import agreement
 from beholder.models.assessors.architectures import check_model, find_architecture
 from beholder.models.assessors.bodies import find_bodies, freeze
@@ -42,10 +40,11 @@ from beholder.training.calibration import conformal_interval, coverage, domain_o
 from beholder.training.config import Config
 from beholder.training.curves import draw_curves
 from beholder.training.feeding import Feed, Loader
+from beholder.training.folders import claim, told
 from beholder.training.learning import LAST, Assessing, Best, Keeper
+from beholder.training.opening import open_data
 from beholder.version import __version__
 
-SPLIT, RUN = "split.json", "run.json"
 TRAINED = ("beholder", "cnniqa")
 """Shipped models that a training may go on from."""
 MOST_FOR_DOMAIN = 2000
@@ -75,7 +74,7 @@ def fit(config: Config, folder: str | Path, *, restart: bool = False, quiet: boo
     config = begun_from(config)
     _check_model(config)
     data = open_data(config, None if restart else folder)
-    _claim(folder, config, data, restart=restart)
+    claim(folder, config, data, restart=restart)
     threads = torch.get_num_threads()
     torch.set_num_threads(config.run.threads or threads)
     try:
@@ -129,117 +128,6 @@ def find_weights(weights: str) -> Path:
         return shipped(f"{weights}.safetensors")
     path = Path(weights)
     return path.with_suffix(".safetensors") if path.suffix == ".onnx" else path
-
-
-def open_data(config: Config, folder: Path | None = None) -> Dataset:
-    """The data set of a configuration, every picture with its split; InputError where it is not said which.
-
-    folder: of a run, whose split is taken where its configuration has the same section [data].
-    """
-    part = config.data
-    if bool(part.name) == bool(part.table):
-        raise InputError("the configuration needs either data.name (a known data set) or data.table (one's own)")
-    if part.name:
-        if not part.root:
-            raise InputError(f"data.name = {part.name!r} needs data.root, the folder of that data set")
-        data = open_dataset(part.name, part.root)
-    else:
-        if len(part.scale) != 2:
-            raise InputError(
-                "data.table needs data.scale = [worst, best]: the values of the worst and of the best opinion, "
-                "such as [1, 5] for MOS or [100, 0] for DMOS; it is never guessed"
-            )
-        data = read_table(part.table, scale=(part.scale[0], part.scale[1]), root=part.root or None)
-    if part.split:
-        return read_split(part.split, data)
-    if folder is not None and _is_of(folder, config):
-        return read_split(folder / SPLIT, data)
-    return _divided(data, part.shares, part.seed)
-
-
-def _is_of(folder: Path, config: Config) -> bool:
-    """Whether a folder holds a run on this configuration's data, with its split."""
-    if not (folder / SPLIT).is_file() or not (folder / RUN).is_file():
-        return False
-    kept: bool = _known_run(folder).get("config", {}).get("data") == _absolute(config).to_dict()["data"]
-    return kept
-
-
-def _known_run(folder: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads((folder / RUN).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{folder / RUN} is damaged ({error}); choose another folder, or remove this one") from error
-    return found
-
-
-def _divided(data: Dataset, shares: tuple[float, float, float], seed: int) -> Dataset:
-    """The data with splits: those of its table where it has them, an official test split left alone."""
-    train, held = shares[:2]
-    marked = data.splits
-    if "train" in marked:
-        if "" in marked:
-            raise InputError(
-                f"{marked['']} pictures of {data.name} are in no split and others are: {marked}; give every row a "
-                "split, or leave the column out"
-            )
-        return data if "validation" in marked else hold_out(data, held / (train + held), seed)
-    if "test" in marked and "" in marked:  # an official test split, and the rest to divide
-        rest = replace(data, samples=tuple(s for s in data.samples if not s.split))
-        chosen = {s.image: s for s in split(rest, (train / (train + held), held / (train + held), 0), seed).samples}
-        return replace(data, samples=tuple(chosen.get(s.image, s) for s in data.samples))
-    return split(data, shares, seed)
-
-
-HOW = {"workers": 0, "minutes": 0.0, "checkpoint_minutes": 0.0, "threads": 0, "devices": "auto", "loggers": []}
-"""Fields of [run] that do not make another run, at their neutral values."""
-PATHS = ("data.table", "data.root", "data.split", "synthesis.photographs", "input.cache", "input.frozen_cache")
-"""Fields of a configuration that hold paths."""
-
-
-def _absolute(config: Config) -> Config:
-    """The configuration with absolute paths, so that it holds in any working folder."""
-    return _with_paths(config, lambda path: str(Path(path).absolute()))
-
-
-def _told(config: Config) -> Config:
-    """The configuration with the last part of every path alone: what goes into a model file, which travels."""
-    config = _with_paths(config, lambda path: Path(path).name)
-    weights = config.model.weights
-    return config.replace({"model.weights": Path(weights).name if weights else weights})
-
-
-def _with_paths(config: Config, change: Callable[[str], str]) -> Config:
-    sections = config.to_dict()
-    given = {key: sections[key.split(".")[0]][key.split(".")[1]] for key in PATHS}
-    return config.replace({key: change(value) for key, value in given.items() if value})
-
-
-def _claim(folder: Path, config: Config, data: Dataset, *, restart: bool) -> None:
-    """Make the run's folder this configuration's; InputError where it holds another one's run."""
-    for name in ("train", "validation"):
-        if not len(data.of(name)):
-            raise InputError(f"the data set has no picture in the split {name!r}; set data.shares or data.split")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be made a run's folder: {error}") from error
-    path = folder / RUN
-    if not path.is_file() and any((folder / name).exists() for name in (SPLIT, "config.toml")):
-        raise InputError(f"{folder} holds files of yours that a run would overwrite; choose a folder for runs alone")
-    sections = _absolute(config).to_dict()
-    sections["run"] |= HOW  # how, not what
-    mine = {"config": sections, "data": data.digest}
-    if restart:
-        for old in [*folder.glob("member-*/*.ckpt"), *folder.glob("member-*/best.pt"), *folder.glob("member-*/done")]:
-            old.unlink()
-    elif path.is_file() and _known_run(folder) != mine and any(folder.glob("member-*/*")):
-        raise InputError(
-            f"{folder} holds a run of another configuration or other data; choose another folder, or restart"
-        )
-    path.write_text(json.dumps(mine, indent=1), encoding="utf-8")
-    (folder / "config.toml").write_text(_absolute(config).to_toml(), encoding="utf-8")
-    write_split(data, folder / SPLIT, seed=config.data.seed, shares=config.data.shares)
 
 
 def _types(config: Config) -> Sequence[Distortion]:
@@ -486,8 +374,8 @@ def _finish(
         "paper": card.paper,
         "reference": card.reference,
         "min_size": int(getattr(network, "min_size", card.crop)),
-        "config": _told(config).to_dict(),
-        "begun_from": _told(config).model.weights if card.bodies or config.model.weights != "imagenet" else "none",
+        "config": told(config).to_dict(),
+        "begun_from": told(config).model.weights if card.bodies or config.model.weights != "imagenet" else "none",
         "epochs": len(curves),
         "best_epoch": 1
         + max(range(len(curves)), key=lambda i: (curves[i]["srcc"] == curves[i]["srcc"], curves[i]["srcc"])),

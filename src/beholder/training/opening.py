@@ -1,0 +1,57 @@
+"""The data of a training: which set, on which scale, in which splits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from beholder.datasets.known import open_dataset
+from beholder.datasets.splits import hold_out, read_split, split
+from beholder.datasets.tables import Dataset, read_table
+from beholder.errors import InputError
+from beholder.training.config import Config
+from beholder.training.folders import SPLIT, is_of
+
+
+def open_data(config: Config, folder: Path | None = None) -> Dataset:
+    """The data set of a configuration, every picture with its split; InputError where it is not said which.
+
+    folder: of a run, whose split is taken where its configuration has the same section [data].
+    """
+    part = config.data
+    if bool(part.name) == bool(part.table):
+        raise InputError("the configuration needs either data.name (a known data set) or data.table (one's own)")
+    if part.name:
+        if not part.root:
+            raise InputError(f"data.name = {part.name!r} needs data.root, the folder of that data set")
+        data = open_dataset(part.name, part.root)
+    else:
+        if len(part.scale) != 2:
+            raise InputError(
+                "data.table needs data.scale = [worst, best]: the values of the worst and of the best opinion, "
+                "such as [1, 5] for MOS or [100, 0] for DMOS; it is never guessed"
+            )
+        data = read_table(part.table, scale=(part.scale[0], part.scale[1]), root=part.root or None)
+    if part.split:
+        return read_split(part.split, data)
+    if folder is not None and is_of(folder, config):
+        return read_split(folder / SPLIT, data)
+    return _divided(data, part.shares, part.seed)
+
+
+def _divided(data: Dataset, shares: tuple[float, float, float], seed: int) -> Dataset:
+    """The data with splits: those of its table where it has them, an official test split left alone."""
+    train, held = shares[:2]
+    marked = data.splits
+    if "train" in marked:
+        if "" in marked:
+            raise InputError(
+                f"{marked['']} pictures of {data.name} are in no split and others are: {marked}; give every row a "
+                "split, or leave the column out"
+            )
+        return data if "validation" in marked else hold_out(data, held / (train + held), seed)
+    if "test" in marked and "" in marked:  # an official test split, and the rest to divide
+        rest = replace(data, samples=tuple(s for s in data.samples if not s.split))
+        chosen = {s.image: s for s in split(rest, (train / (train + held), held / (train + held), 0), seed).samples}
+        return replace(data, samples=tuple(chosen.get(s.image, s) for s in data.samples))
+    return split(data, shares, seed)
