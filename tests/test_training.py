@@ -340,6 +340,24 @@ def test_an_official_test_split_stays_out_where_the_rest_is_open(table, tmp_path
         write(["test"] * 10 + ["train"] * 10 + [""] * 20)
 
 
+@pytest.mark.parametrize(
+    ("splits", "told"),
+    [
+        (["validation", "test"], "no picture of opinions is in the split 'train'.*'validation': 10, 'test': 10"),
+        (["test", "test"], "no picture of opinions is in the split 'train'"),
+        (["validation", ""], "10 pictures of opinions are in no split and others are"),
+        (["train", ""], "10 pictures of opinions are in no split and others are"),
+    ],
+    ids=lambda v: "-".join(v) if isinstance(v, list) else "",
+)
+def test_declared_splits_are_never_drawn_anew(tmp_path, splits, told):
+    table = make_table(tmp_path, 20)
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([lines[0] + ",split", *(f"{t},{splits[i % 2]}" for i, t in enumerate(lines[1:]))]))
+    with pytest.raises(InputError, match=told):
+        open_data(tiny(table))
+
+
 def test_the_split_follows_the_configuration(table, tmp_path):
     folder = tmp_path / "run"
     with pytest.raises(InputError):

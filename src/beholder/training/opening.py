@@ -43,15 +43,20 @@ def _divided(data: Dataset, shares: tuple[float, float, float], seed: int) -> Da
     """The data with splits: those of its table where it has them, an official test split left alone."""
     train, held = shares[:2]
     marked = data.splits
-    if "train" in marked:
-        if "" in marked:
-            raise InputError(
-                f"{marked['']} pictures of {data.name} are in no split and others are: {marked}; give every row a "
-                "split, or leave the column out"
-            )
-        return data if "validation" in marked else hold_out(data, held / (train + held), seed)
-    if "test" in marked and "" in marked:  # an official test split, and the rest to divide
+    if marked.keys() <= {""}:
+        return split(data, shares, seed)
+    if marked.keys() == {"test", ""}:  # an official test split, and the rest to divide
         rest = replace(data, samples=tuple(s for s in data.samples if not s.split))
         chosen = {s.image: s for s in split(rest, (train / (train + held), held / (train + held), 0), seed).samples}
         return replace(data, samples=tuple(chosen.get(s.image, s) for s in data.samples))
-    return split(data, shares, seed)
+    if "" in marked:
+        raise InputError(
+            f"{marked['']} pictures of {data.name} are in no split and others are: {marked}; give every row a "
+            "split, or leave the column out"
+        )
+    if "train" not in marked:
+        raise InputError(
+            f"no picture of {data.name} is in the split 'train', and every one is in another: {marked}; mark those to "
+            "learn from, or leave the column out"
+        )
+    return data if "validation" in marked else hold_out(data, held / (train + held), seed)
