@@ -641,10 +641,11 @@ def test_predictions_stand_beside_their_pictures(tmp_path):
 
 def test_what_cannot_be_kept_is_told(table, tmp_path):
     kept = {**LITE, "input__frozen_cache": str(tmp_path / "cache")}
+    made = {"synthesis__photographs": str(table.parent), "synthesis__count": 2}
     for changes, told in (
         ({"model__frozen": 0}, "model.frozen above 0"),
         ({"model__frozen": 2, "input__crop": 32}, "set input.crop = 0"),
-        ({"model__frozen": 2, "loss__terms": {"ssim_map": 1.0}}, "leaves out the map head"),
+        ({"model__frozen": 2, "loss__terms": {"ssim_map": 1.0}, **made}, "leaves out the map head"),
         (
             {"model__frozen": 1, "model__body": "plain", "model__settings": GENERAL, "model__weights": "none"},
             "cannot be stopped after a stage",

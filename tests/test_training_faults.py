@@ -21,7 +21,10 @@ from beholder.models.assessors.architectures import Judgement, build, check_mode
 from beholder.training import caching
 from beholder.training.config import LARGEST, Config
 from beholder.training.feeding import Feed, Loader
+from beholder.training.fitting import fit
 from beholder.training.optimisers import make_optimiser
+
+SYNTHESIS = {"synthesis.photographs": "folder", "synthesis.count": 3}
 
 # --- configurations ---------------------------------------------------------------------------------------------------
 
@@ -49,6 +52,46 @@ from beholder.training.optimisers import make_optimiser
 def test_numbers_out_of_range_are_told(key, value, told):
     with pytest.raises(InputError, match=told):
         Config().replace({key: value})
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"loss.terms": {"mse": 1, "map": 1}}, "'map', which learns from synthetic pictures alone"),
+        ({"loss.terms": {"ssim_map": 1}}, "'ssim_map', which learns from synthetic pictures alone"),
+        ({"loss.terms": {"type": 1}}, "synthesis.photographs and synthesis.count"),
+        ({"loss.terms": {"severity": 1}}, "or leave that loss out"),
+        ({"loss.terms": {"plcc": 1}, "run.batch": 2}, "run.batch of at least 3, got 2"),
+        ({"loss.terms": {"margin_rank": 1}, "run.batch": 1}, "run.batch of at least 2, got 1"),
+        ({"loss.settings": {"huber": {"delta": 5}}}, r"settings of 'huber', which is not among loss.terms \(mse\)"),
+        ({**SYNTHESIS, "synthesis.label": "rank"}, r"without a score, from which none of the losses \(mse\) learns"),
+    ],
+)
+def test_what_nothing_is_learned_from_is_told(changes, told):
+    with pytest.raises(InputError, match=told):
+        Config().replace(changes).check()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {**SYNTHESIS, "loss.terms": {"mse": 1, "map": 1, "type": 1, "severity": 1}},
+        {**SYNTHESIS, "synthesis.label": "rank", "loss.terms": {"mse": 1, "margin_rank": 1}},
+        {"loss.terms": {"mse": 1, "map": 0}},
+        {"loss.terms": {"huber": 1}, "loss.settings": {"huber": {"delta": 5}}},
+    ],
+)
+def test_what_is_learned_from_is_taken(changes):
+    Config().replace(changes).check()
+
+
+def test_other_types_are_told(tmp_path):
+    for given in ({}, "c.toml", None):
+        with pytest.raises(InputError, match=r"fit takes a Config, got .*Config\.read opens a file"):
+            fit(given, tmp_path / "run")
+    for part in ({"epochs": 3}, None, Config().data):
+        with pytest.raises(InputError, match=r"run must be of type Run, got .*Config\.of makes"):
+            Config(run=part)
 
 
 def test_numbers_at_the_ends_of_their_range_are_taken():

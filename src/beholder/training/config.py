@@ -178,7 +178,13 @@ class Config:
 
     def __post_init__(self) -> None:
         for section in fields(self):
-            _check(section.name, getattr(self, section.name))
+            part, kind = getattr(self, section.name), SECTIONS[section.name]
+            if not isinstance(part, kind):
+                raise InputError(
+                    f"{section.name} must be of type {kind.__name__}, got {part!r} ({type(part).__name__}); "
+                    "Config.of makes a Config of nested mappings"
+                )
+            _check(section.name, part)
         if not (self.data.shares[0] and self.data.shares[1]):
             raise InputError(
                 "data.shares are those of train, validation and test; training needs the first two above 0, as "
@@ -190,17 +196,9 @@ class Config:
 
         A recipe may leave such an option to the command line, so that this is asked of what is to be trained.
         """
-        part = self.synthesis
-        if part.count and not part.photographs:
-            raise InputError(
-                f"synthesis.count = {part.count} needs synthesis.photographs, a folder of pristine photographs; "
-                "name it, or set synthesis.count = 0"
-            )
-        if part.photographs and not part.count:
-            raise InputError(
-                f"synthesis.photographs = {part.photographs!r} needs synthesis.count, the distorted pictures in an "
-                "epoch; set it above 0, or leave the photographs out"
-            )
+        from beholder.training.options import check_options  # which knows this module
+
+        check_options(self)
 
     @classmethod
     def read(cls, path: str | Path) -> Config:

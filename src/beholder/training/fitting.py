@@ -69,6 +69,11 @@ def fit(config: Config, folder: str | Path, *, restart: bool = False, quiet: boo
     run that was interrupted there goes on, unless `restart`. quiet: no progress on stderr. Raises InputError for a
     configuration or data that do not fit, StoppedError after an interrupt, when the state is kept.
     """
+    if not isinstance(config, Config):
+        raise InputError(
+            f"fit takes a Config, got {config!r} ({type(config).__name__}); Config.read opens a file, Config.of takes "
+            "nested mappings"
+        )
     folder, begun = Path(folder).absolute(), time.monotonic()
     config.check()
     config = begun_from(config)
