@@ -238,6 +238,8 @@ def test_studies_are_read_from_toml(base, tmp_path):
     path.write_text(text)
     study = Study.read(path)
     assert (study.base, study.method, study.trials, study.space) == (base, "random", 7, {"run.seed": [1, 2]})
+    path.write_text(text, encoding="utf-8-sig")  # with the mark that editors on Windows put in front
+    assert Study.read(path) == study
     for broken, told in (
         (text.replace("trials", "tries"), "unknown key tune.tries"),
         (base.to_toml(), r"no section \[tune\]"),
@@ -248,6 +250,50 @@ def test_studies_are_read_from_toml(base, tmp_path):
             Study.read(path)
     with pytest.raises(InputError, match="cannot be read"):
         Study.read(tmp_path / "none.toml")
+
+
+def test_keys_of_a_study_change_beside_those_of_its_base(base):
+    study = Study(base=base, space={"run.seed": [1, 2]}, trials=7)
+    changed = study.changed({"tune.trials": 1, "run.epochs": 9, "tune.space.optimiser.rate": [0.1, 0.2]})
+    assert (changed.trials, changed.base.run.epochs) == (1, 9)
+    assert changed.space == {"run.seed": [1, 2], "optimiser.rate": [0.1, 0.2]}
+    assert study.changed({"tune.space": {"run.seed": [3]}}).space == {"run.seed": [3]}
+    for key, told in (("tune.tries", "unknown key tune.tries"), ("tune.base", r"unknown key tune\.base")):
+        with pytest.raises(InputError, match=told):
+            study.changed({key: 1})
+    with pytest.raises(InputError, match="tune.trials must be at least 1"):
+        study.changed({"tune.trials": 0})
+
+
+def test_losses_without_a_target_end_a_study(base, tmp_path, pretend):
+    begun = pretend(rate)
+    with pytest.raises(InputError, match="learns from synthetic pictures alone"):
+        tune(Study(base=base.replace({"loss.terms": {"map": 1}}), **rates(0.1)), tmp_path / "a", quiet=True)
+    space = {"loss.terms": [{"map": 1.0}]}
+    with pytest.raises(InputError, match="learns from synthetic pictures alone"):
+        tune(Study(base=base, space=space, method="grid", trials=1), tmp_path / "b", quiet=True)
+    assert not begun
+
+
+def test_the_best_configuration_holds_no_settings_of_other_losses(base, tmp_path, pretend):
+    """What a trial found is trained as it stands: settings of losses that only other trials have are left out."""
+    pretend(lambda config, epoch: 0.5 + ("huber" in config.loss.settings) * 0.1 * ("mae" in config.loss.terms))
+    space = {"loss.terms": [{"mae": 1.0}, {"huber": 1.0}]}
+    study = Study(base=base.replace({"loss.settings": {"huber": {"delta": 5}}}), space=space, method="grid", trials=2)
+    found = tune(study, tmp_path / "s", quiet=True)
+    assert [row["srcc"] for row in found.trials] == [0.5, 0.5]
+    for values in study.space["loss.terms"]:
+        config = tuning._changed(study, {"loss.terms": values})
+        config.check()
+        assert set(config.loss.settings) == {"huber"} & set(values)
+
+
+def test_a_pruned_trial_without_a_figure_says_so(base, tmp_path, pretend):
+    pretend(lambda config, epoch: math.nan if config.optimiser.rate > 0.1 else 0.5)
+    study = Study(base=base, **rates(0.1, 0.2, prune=True))
+    rows = {row["optimiser.rate"]: row for row in tune(study, tmp_path / "s", quiet=True).trials}
+    assert (rows[0.2]["state"], rows[0.2]["error"]) == ("pruned", "srcc was no number in epoch 2")
+    assert rows[0.1]["error"] == ""
 
 
 def test_a_trial_without_figures_counts_as_a_poor_one(base, tmp_path, pretend):

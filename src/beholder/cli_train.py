@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -79,8 +78,7 @@ def tune(
     from beholder.tuning import Study
     from beholder.tuning import tune as search
 
-    plan = Study.read(study)
-    plan = replace(plan, base=plan.base.replace(parse_changes(changes or [])))
+    plan = Study.read(study).changed(parse_changes(changes or []))
     found = search(plan, output, workers=workers, quiet=quiet)
     _print_figures(f"best of {len(found.trials)} trials, {output / 'best.toml'}", {plan.figure: found.value})
     for key, share in found.importance.items():

@@ -13,7 +13,7 @@ import tomllib
 import typing
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -47,6 +47,8 @@ WITHOUT_EFFECT = {
     "model.members": "a trial trains one network",
 }
 """Keys that it makes no sense to search, and why."""
+CHECKED = ("loss.", "synthesis.", "run.batch")
+"""Beginnings of keys that decide together whether an option has an effect: where one is searched, every trial is asked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +94,8 @@ class Study:
     def read(cls, path: str | Path) -> Study:
         """A Study out of a TOML file: a configuration and a section [tune] with its own table `space`."""
         try:
-            sections = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            # editors on Windows put a mark in front
+            sections = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"the study {path} cannot be read: {error}") from error
         except tomllib.TOMLDecodeError as error:
@@ -100,11 +103,21 @@ class Study:
         mine = sections.pop("tune", None)
         if not isinstance(mine, dict):
             raise InputError(f"{path} has no section [tune]; a study needs one, with the table [tune.space]")
-        known = {"space", "method", "trials", "figure", "prune", "startup", "seed"}
-        for key in mine:
-            if key not in known:
-                raise InputError(f"unknown key tune.{key}; [tune] knows {', '.join(sorted(known))}")
+        _check_keys(mine)
         return cls(base=Config.of(sections), **mine)
+
+    def changed(self, changes: Mapping[str, Any]) -> Study:
+        """The study with some keys changed, by dotted keys: of the base, of ``tune.…``, or ``tune.space.section.key``."""
+        mine: dict[str, Any] = {}
+        space = dict(self.space)
+        for key, value in changes.items():
+            section, _, name = key.partition(".")
+            if section == "tune":
+                inner = name.removeprefix("space.")
+                (mine if inner == name else space)[inner] = value
+        _check_keys(mine)
+        base = self.base.replace({k: v for k, v in changes.items() if k.partition(".")[0] != "tune"})
+        return replace(self, base=base, **{"space": space, **mine})
 
 
 @dataclass(frozen=True)
@@ -120,6 +133,13 @@ class Found:
 
 class Pruned(Exception):  # noqa: N818  # it is no error
     """A trial is so poor that it is ended."""
+
+
+def _check_keys(mine: Mapping[str, Any]) -> None:
+    known = {f.name for f in fields(Study)} - {"base"}
+    for key in mine:
+        if key not in known:
+            raise InputError(f"unknown key tune.{key}; [tune] knows {', '.join(sorted(known))}")
 
 
 def _check_span(base: Config, key: str, span: Any, method: str) -> None:
@@ -225,6 +245,8 @@ def _gather(study: Study) -> Any:
 
     for name in study.space.get("model.architecture", [study.base.model.architecture]):
         find_architecture(name)
+    if not any(key.startswith(CHECKED) for key in study.space):
+        study.base.check()
     data = open_data(study.base)
     for part in ("train", "validation"):
         if not len(data.of(part)):
@@ -337,6 +359,15 @@ def _suggest(trial: Any, study: Study) -> dict[str, Any]:
     return changes
 
 
+def _changed(study: Study, changes: Mapping[str, Any]) -> Config:
+    """The configuration of a trial, without the settings of losses that other trials have."""
+    config = study.base.replace(changes)
+    if not any(key.startswith("loss.terms") for key in study.space):
+        return config
+    kept = {name: dict(values) for name, values in config.loss.settings.items() if name in config.loss.terms}
+    return config.replace({"loss.settings": kept})
+
+
 def _finished(kept: Any) -> list[Any]:
     from optuna.trial import TrialState
 
@@ -418,7 +449,7 @@ def _work(
             tell(f"trial {finished + 1} of {most}: {told}")
         try:
             with _threads(study.base.run.threads):
-                value = _try(study, study.base.replace(changes), data, folder / place, trial)
+                value = _try(study, _changed(study, changes), data, folder / place, trial)
             kept.tell(trial, value)
             proven = True
         except (Pruned, TrainingError) as error:  # a rate too high is a finding, no reason to end the study
@@ -459,6 +490,7 @@ def _try(study: Study, config: Config, data: Any, folder: Path, trial: Any) -> f
     """The figure of the best epoch of one training; Pruned where no epoch has one."""
     from beholder.training.fitting import begun_from, train_member
 
+    config.check()
     sign = 1 if FIGURES[study.figure] == "maximize" else -1
 
     def report(curves: list[dict[str, float]]) -> None:
@@ -469,7 +501,8 @@ def _try(study: Study, config: Config, data: Any, folder: Path, trial: Any) -> f
     def watch(curves: list[dict[str, float]]) -> None:
         report(curves)
         if study.prune and trial.should_prune():
-            raise Pruned
+            value = curves[-1][study.figure]  # of no number every pruner says that it is poor
+            raise Pruned("" if math.isfinite(value) else f"{study.figure} was no number in epoch {len(curves)}")
 
     folder.mkdir(exist_ok=True)
     (folder / "config.toml").write_text(config.to_toml(), encoding="utf-8")
@@ -535,7 +568,7 @@ def _conclude(study: Study, folder: Path) -> Found:
             "see its trials.csv, and search other values in another folder"
         )
     best = kept.best_trial
-    config = study.base.replace(_decoded(best.params, study))
+    config = _changed(study, _decoded(best.params, study))
     (folder / "best.toml").write_text(config.to_toml(), encoding="utf-8")
     importance = _importance(kept, study)
     (folder / "best.json").write_text(
