@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -164,6 +165,39 @@ def test_a_finished_run_is_not_trained_again(run, monkeypatch):
     again = fit(config, folder, quiet=True)
     assert again.figures == result.figures
     assert (folder / "member-1" / "best.pt").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("member-1/best.pt", b""),
+        ("member-1/best.pt", b"junk" * 300),
+        ("member-1/best.pt", None),
+        ("member-1/figures.json", b"x"),
+        ("member-1/figures.json", b"[3]"),
+        ("member-1/done", b""),
+        ("member-1/done", b"soon"),
+        ("member-1/last.ckpt", b"junk" * 300),
+        ("member-1/last.ckpt", {"state_dict": {}}),
+        ("run.json", b"[]"),
+        ("run.json", b"{"),
+    ],
+)
+def test_damaged_runs_are_told(run, tmp_path, file, content):
+    """Every file that a run goes on from: one line that names it and the way out."""
+    folder, config, _ = run
+    shutil.copytree(folder, tmp_path / "noise")
+    path = tmp_path / "noise" / file
+    if path.name == learning.LAST:  # what is there when a run was interrupted
+        path.with_name("done").unlink()
+    if content is None:
+        path.unlink()
+    elif isinstance(content, dict):
+        torch.save(content, path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(ModelError, match=rf"{path.name} is damaged .* --restart"):
+        fit(config, tmp_path / "noise", quiet=True)
 
 
 def test_another_configuration_does_not_go_on(run):

@@ -261,7 +261,7 @@ def test_keys_of_a_study_change_beside_those_of_its_base(base):
     for key, told in (("tune.tries", "unknown key tune.tries"), ("tune.base", r"unknown key tune\.base")):
         with pytest.raises(InputError, match=told):
             study.changed({key: 1})
-    with pytest.raises(InputError, match="tune.trials must be at least 1"):
+    with pytest.raises(InputError, match=r"tune\.trials must be at least 1"):
         study.changed({"tune.trials": 0})
 
 

@@ -48,7 +48,7 @@ WITHOUT_EFFECT = {
 }
 """Keys that it makes no sense to search, and why."""
 CHECKED = ("loss.", "synthesis.", "run.batch")
-"""Beginnings of keys that decide together whether an option has an effect: where one is searched, every trial is asked."""
+"""Beginnings of keys that decide whether an option has an effect: where one is searched, each trial is checked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +107,7 @@ class Study:
         return cls(base=Config.of(sections), **mine)
 
     def changed(self, changes: Mapping[str, Any]) -> Study:
-        """The study with some keys changed, by dotted keys: of the base, of ``tune.…``, or ``tune.space.section.key``."""
+        """The study with some keys changed, dotted: of the base, ``tune.…``, or ``tune.space.section.key``."""
         mine: dict[str, Any] = {}
         space = dict(self.space)
         for key, value in changes.items():

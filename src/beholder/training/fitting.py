@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 import time
@@ -32,6 +31,7 @@ from beholder.models.assessors.domain import Domain
 from beholder.models.assessors.ensembles import Ensemble
 from beholder.models.assessors.heads import Standard, set_target
 from beholder.models.assessors.networks import fold_norms, is_code, load_network, make_network, save_network
+from beholder.models.backbones import read_state as read_tensors
 from beholder.models.cards import card_of
 from beholder.models.files import load_model, read_header, shipped
 from beholder.progress import Counter, quieted, tell
@@ -40,8 +40,18 @@ from beholder.training.calibration import conformal_interval, coverage, domain_o
 from beholder.training.config import Config
 from beholder.training.curves import draw_curves
 from beholder.training.feeding import Feed, Loader
-from beholder.training.folders import claim, told
-from beholder.training.learning import LAST, Assessing, Best, Keeper
+from beholder.training.folders import (
+    LAST,
+    claim,
+    damaged,
+    is_done,
+    read_figures,
+    read_seconds,
+    read_state,
+    told,
+    write_end,
+)
+from beholder.training.learning import Assessing, Best, Keeper
 from beholder.training.opening import open_data
 from beholder.version import __version__
 
@@ -201,24 +211,14 @@ def train_member(
     assessing = Assessing(network, config, steps, seed)
     keeper = Keeper(train, folder, run.checkpoint_minutes, run.minutes)
     best = Best(folder, watch or _teller(run.epochs, quiet=quiet))
-    if not _is_done(folder, run.minutes):
+    if not is_done(folder, run.minutes):
         _run(assessing, train, validation, [keeper, best], folder, quiet=quiet)
-        (folder / "figures.json").write_text(json.dumps(assessing.figures), encoding="utf-8")
-        (folder / "done").write_text(f"{keeper.seconds:.0f} seconds{' limited' * keeper.limited}\n", encoding="utf-8")
+        write_end(folder, assessing.figures, keeper.seconds, limited=keeper.limited)
         if not keeper.limited:
             (folder / LAST).unlink(missing_ok=True)
-    network.load_state_dict(torch.load(best.path, map_location="cpu", weights_only=True))
-    figures: list[dict[str, float]] = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
+    _load_best(network, best.path)
+    figures = read_figures(folder)
     return network.eval(), figures
-
-
-def _is_done(folder: Path, minutes: float) -> bool:
-    """Whether a member's training has ended, and not by a limit of time that is wider or gone now."""
-    path = folder / "done"
-    if not path.is_file():
-        return False
-    seconds, *words = path.read_text(encoding="utf-8").split()
-    return "limited" not in words or 0 < 60 * minutes <= float(seconds) or not (folder / LAST).is_file()
 
 
 def _run(
@@ -230,6 +230,8 @@ def _run(
 
     config = assessing.config
     run, part = config.run, config.optimiser
+    state = folder / LAST
+    kept = read_state(state) if state.is_file() else None
     if run.patience:
         callbacks = [
             *callbacks,
@@ -256,17 +258,13 @@ def _run(
             log_every_n_steps=10,
             use_distributed_sampler=False,
         )
-        state = folder / LAST
         try:
-            trainer.fit(assessing.to(memory_format=torch.channels_last), train, validation, ckpt_path=_known(state))
+            network = assessing.to(memory_format=torch.channels_last)
+            trainer.fit(network, train, validation, ckpt_path=None if kept is None else state)
         except SystemExit as error:  # Lightning's answer to a second interrupt
             raise StoppedError(
                 f"the training was stopped at once; what {state} holds, the same command goes on from"
             ) from error
-
-
-def _known(state: Path) -> Path | None:
-    return state if state.is_file() else None
 
 
 def _loggers(names: tuple[str, ...], folder: Path) -> list[Any]:
@@ -306,6 +304,14 @@ def _teller(epochs: int, *, quiet: bool) -> Any:
             tell(f"{begin}  {told}  RMSE {figures['rmse']:.2f}")
 
     return show
+
+
+def _load_best(network: nn.Module, path: Path) -> None:
+    """The weights of the best epoch."""
+    try:
+        network.load_state_dict(read_tensors(path))
+    except (ModelError, RuntimeError) as error:  # RuntimeError: tensors of another network
+        raise damaged(path, "no weights of this network") from error
 
 
 def _load_weights(network: nn.Module, path: str) -> None:
@@ -395,7 +401,7 @@ def _finish(
         "validation": {name: round(value, 5) if math.isfinite(value) else None for name, value in figures.items()},
         "parameters": count_parameters(network),
         "seed": config.run.seed,
-        "seconds": sum(int(path.read_text().split()[0]) for path in folder.glob("member-*/done")),
+        "seconds": round(sum(read_seconds(path) for path in folder.glob("member-*/done"))),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"beholder": __version__}
         | {p: metadata.version(p) for p in ("torch", "numpy", "pytorch-lightning")},

@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from beholder.datasets.splits import write_split
-from beholder.datasets.tables import Dataset
-from beholder.errors import InputError, OutputError
+from beholder.datasets.tables import Dataset, write_whole
+from beholder.errors import InputError, ModelError, OutputError
 from beholder.training.config import Config
 
 SPLIT, RUN = "split.json", "run.json"
+LAST = "last.ckpt"
+"""The file in a member's folder that an interrupted training goes on from."""
+DONE, FIGURES = "done", "figures.json"
+"""Files in a member's folder that say that its training has ended, and with which figures."""
 HOW = {"workers": 0, "minutes": 0.0, "checkpoint_minutes": 0.0, "threads": 0, "devices": "auto", "loggers": []}
 """Fields of [run] that do not make another run, at their neutral values."""
 PATHS = ("data.table", "data.root", "data.split", "synthesis.photographs", "input.cache", "input.frozen_cache")
@@ -73,9 +77,70 @@ def is_of(folder: Path, config: Config) -> bool:
 
 
 def known_run(folder: Path) -> dict[str, Any]:
-    """What `run.json` says of the run in a folder; InputError for a damaged one."""
+    """What `run.json` says of the run in a folder; ModelError for a damaged one."""
     try:
-        found: dict[str, Any] = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        found: Any = json.loads((folder / RUN).read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"{folder / RUN} is damaged ({error}); choose another folder, or remove this one") from error
+        raise damaged(folder / RUN, str(error)) from error
+    if not isinstance(found, dict) or not isinstance(found.get("config"), dict):
+        raise damaged(folder / RUN, "it describes no run")
+    return found
+
+
+def damaged(path: Path, why: str) -> ModelError:
+    """That a file of a run cannot be gone on from."""
+    return ModelError(
+        f"{path} is damaged ({why}); restore it, choose another folder, or begin anew with --restart (restart=True)"
+    )
+
+
+# --- how far a member's training is -----------------------------------------------------------------------------------
+
+
+def write_end(folder: Path, figures: list[dict[str, float]], seconds: float, *, limited: bool) -> None:
+    """Keep that a training has ended, after how many seconds, and its figures; limited: by `run.minutes`."""
+    write_whole(folder / FIGURES, json.dumps(figures).encode())
+    write_whole(folder / DONE, f"{seconds:.0f} seconds{' limited' * limited}\n".encode())
+
+
+def is_done(folder: Path, minutes: float) -> bool:
+    """Whether a member's training has ended, and not by a limit of time that is wider or gone now."""
+    path = folder / DONE
+    if not path.is_file():
+        return False
+    seconds = read_seconds(path)
+    limited = "limited" in path.read_text(encoding="utf-8").split()
+    return not limited or 0 < 60 * minutes <= seconds or not (folder / LAST).is_file()
+
+
+def read_seconds(path: Path) -> float:
+    """How long a training took, out of the file that says that it has ended; ModelError for a damaged one."""
+    try:
+        return float(path.read_text(encoding="utf-8").split()[0])
+    except (ValueError, IndexError) as error:
+        raise damaged(path, "expected a number of seconds") from error
+
+
+def read_figures(folder: Path) -> list[dict[str, float]]:
+    """The figures of all epochs of a training that has ended; ModelError for a damaged file."""
+    path = folder / FIGURES
+    try:
+        found: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise damaged(path, str(error)) from error
+    if not (isinstance(found, list) and found and all(isinstance(f, dict) and "srcc" in f for f in found)):
+        raise damaged(path, "expected the figures of every epoch")
+    return found
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """The state of an interrupted training; ModelError for a damaged file."""
+    import torch
+
+    try:
+        found: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # what a damaged file raises has no base class of its own
+        raise damaged(path, "no state of a training can be read from it") from error
+    if not isinstance(found, dict) or not {"beholder", "state_dict", "callbacks", "loops"} <= found.keys():
+        raise damaged(path, "it holds something else than the state of a training")
     return found
