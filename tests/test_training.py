@@ -242,6 +242,9 @@ def test_interrupted_runs_end_with_the_same_weights(table, tmp_path, monkeypatch
         except StoppedError:
             stopped += 1
     assert stopped == len(stops)
+    logs = [(tmp_path / name / "member-1" / "log" / "metrics.csv").read_text() for name in ("whole", "parts")]
+    assert logs[0] == logs[1]
+    assert logs[0].count("\n") >= 3  # a head, and a row of every epoch
     assert equal(weights(expected), weights(found))
     assert seen == curves
 

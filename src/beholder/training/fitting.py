@@ -52,6 +52,7 @@ from beholder.training.folders import (
     write_end,
 )
 from beholder.training.learning import Assessing, Best, Keeper
+from beholder.training.logs import make_loggers
 from beholder.training.opening import open_data
 from beholder.version import __version__
 
@@ -249,7 +250,7 @@ def _run(
             accumulate_grad_batches=run.accumulate,
             gradient_clip_val=part.clip or None,
             callbacks=callbacks,
-            logger=_loggers(run.loggers, folder),
+            logger=make_loggers(run.loggers, folder, 0 if kept is None else kept["global_step"]),
             default_root_dir=folder,
             enable_checkpointing=False,
             enable_progress_bar=bar,
@@ -265,24 +266,6 @@ def _run(
             raise StoppedError(
                 f"the training was stopped at once; what {state} holds, the same command goes on from"
             ) from error
-
-
-def _loggers(names: tuple[str, ...], folder: Path) -> list[Any]:
-    """Lightning's loggers by name; InputError where one's package is missing."""
-    from pytorch_lightning import loggers
-
-    makers: dict[str, Callable[[], Any]] = {
-        "csv": lambda: loggers.CSVLogger(folder, name="", version="log"),
-        "tensorboard": lambda: loggers.TensorBoardLogger(folder, name="", version="tensorboard"),
-        "mlflow": lambda: loggers.MLFlowLogger(experiment_name="beholder", save_dir=str(folder / "mlflow")),
-    }
-    found = []
-    for name in names:
-        try:
-            found.append(makers[name]())
-        except ModuleNotFoundError as error:
-            raise InputError(f"run.loggers: {name} needs: pip install {name}") from error
-    return found
 
 
 @contextmanager

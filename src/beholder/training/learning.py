@@ -258,6 +258,8 @@ class Keeper(Callback):
         part = self.path.with_suffix(".part")
         trainer.save_checkpoint(part)
         part.replace(self.path)
+        for logger in trainer.loggers:  # what has been logged so far is in no state
+            logger.save()
         self.kept = time.monotonic()
 
 
