@@ -13,12 +13,15 @@ import numpy as np
 import pytest
 import torch
 from training import GENERAL, make_table, tiny
+from typer.testing import CliRunner
 
 import beholder as bh
+from beholder import cli
 from beholder.datasets.tables import read_table
-from beholder.errors import InputError, ModelError, OutputError, SizeError, StoppedError, TrainingError
+from beholder.errors import InputError, ModelError, OutputError, ReadError, SizeError, StoppedError, TrainingError
 from beholder.evaluation import agreement
 from beholder.image import read_image
+from beholder.locks import locked
 from beholder.losses.opinions import Target
 from beholder.models.assessors.architectures import build, list_architectures
 from beholder.models.assessors.bodies import freeze
@@ -198,6 +201,17 @@ def test_damaged_runs_are_told(run, tmp_path, file, content):
         path.write_bytes(content)
     with pytest.raises(ModelError, match=rf"{path.name} is damaged .* --restart"):
         fit(config, tmp_path / "noise", quiet=True)
+
+
+def test_a_folder_is_one_runs_at_a_time(run, monkeypatch):
+    folder, config, _ = run
+    monkeypatch.setattr(learning.Assessing, "training_step", None)
+    with (
+        locked(folder, "a run"),
+        pytest.raises(OutputError, match="noise is a run's folder, in which another process is at work; wait"),
+    ):
+        fit(config, folder, quiet=True)
+    fit(config, folder, quiet=True)
 
 
 def test_another_configuration_does_not_go_on(run):
@@ -766,6 +780,30 @@ def test_pictures_of_several_sizes_need_a_crop(tmp_path, table):
 def test_wrong_configurations_are_told(table, tmp_path, changes, told):
     with pytest.raises(InputError, match=told):
         fit(tiny(table, **changes), tmp_path / "run", quiet=True)
+
+
+@pytest.mark.parametrize("references", [False, True])
+def test_pictures_that_are_not_there_are_told_before_the_training(tmp_path, monkeypatch, references):
+    """All of them in one error, with the lines of the table; those that nobody asks for are not missed."""
+    table = make_table(tmp_path, 20, references=references)
+    lines = table.read_text().splitlines()
+    splits = ["train"] * 12 + ["validation"] * 4 + ["test"] * 4
+    table.write_text("\n".join([lines[0] + ",split", *(f"{t},{s}" for t, s in zip(lines[1:], splits, strict=True))]))
+    config = tiny(table, **({"model__architecture": "diqam_fr", "model__settings": {}} if references else {}))
+    (tmp_path / "p019.png").unlink()
+    (tmp_path / "c.toml").write_text(config.to_toml())
+    monkeypatch.setattr(learning.Assessing, "training_step", None)
+    run = [str(tmp_path / "c.toml"), "-o", str(tmp_path / "run"), "-q"]
+    found = CliRunner().invoke(cli.app, ["train", *run, "--test"])
+    assert isinstance(found.exception, ReadError)
+    assert "opinions.csv, line 21: there is no file" in str(found.exception)
+    for name in ("p003.png", "p013.png", *(["r002.png"] if references else [])):
+        (tmp_path / name).unlink()
+    with pytest.raises(ReadError, match=r"line 5: .*p003\.png.*line 15: .*p013\.png") as told:
+        fit(config, tmp_path / "run", quiet=True)
+    assert "p019" not in str(told.value)
+    assert ("line 6: there is no file" in str(told.value)) == references
+    assert not (tmp_path / "run").exists()
 
 
 def test_official_test_pictures_stay_out(tmp_path):

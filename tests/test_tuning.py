@@ -6,15 +6,18 @@ import math
 import os
 import subprocess
 import sys
+import time
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from training import make_table, tiny
 
 from beholder import tuning
-from beholder.errors import InputError, ModelError, StoppedError
+from beholder.errors import InputError, ModelError, OutputError, StoppedError
+from beholder.locks import locked
 from beholder.training import learning
 from beholder.training.config import Config
 from beholder.tuning import Study, draw_study, tune
@@ -449,6 +452,70 @@ def test_a_damaged_description_is_told(base, tmp_path, text):
     (tmp_path / "study.json").write_text(text)
     with pytest.raises(InputError, match=r"study.json does not describe a study .* remove that file"):
         tune(Study(base=base, **rates(0.1)), tmp_path, quiet=True)
+
+
+def test_a_folder_is_one_studys_at_a_time(base, tmp_path, pretend):
+    """The study's, and each trial's; a trial that is under way elsewhere is not counted as failed."""
+    pretend(rate)
+    study = Study(base=base, **rates(0.1))
+    with (
+        locked(tmp_path / "s", "a study"),
+        pytest.raises(OutputError, match="s is a study's folder, in which another process is at work"),
+    ):
+        tune(study, tmp_path / "s", quiet=True)
+    for _ in range(3):
+        with (
+            locked(tmp_path / "s" / "trial-0000", "a trial"),
+            pytest.raises(OutputError, match="trial-0000 is a trial's"),
+        ):
+            tune(study, tmp_path / "s", quiet=True)
+    assert [row["state"] for row in tune(study, tmp_path / "s", quiet=True).trials] == ["complete"]
+
+
+@pytest.mark.parametrize("place", ["file", "file/folder"])
+def test_folders_that_cannot_be_made_are_told(base, tmp_path, pretend, place):
+    pretend(rate)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"cannot be made a study's folder: .*; choose another one"):
+        tune(Study(base=base, **rates(0.1)), tmp_path / place, quiet=True)
+
+
+FAMILY = """
+import multiprocessing, os, sys, time
+from beholder.locks import end_with_parent
+
+def work():
+    end_with_parent()
+    print(os.getpid(), flush=True)
+    time.sleep(60)
+
+if __name__ == "__main__":
+    child = multiprocessing.get_context("spawn").Process(target=work)
+    child.start()
+    child.join()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process is killed by a signal")
+def test_processes_of_a_study_end_with_the_one_that_made_them(tmp_path):
+    (tmp_path / "family.py").write_text(FAMILY)
+    with subprocess.Popen([sys.executable, str(tmp_path / "family.py")], stdout=subprocess.PIPE, text=True) as parent:
+        child = int(parent.stdout.readline())
+        parent.kill()
+        assert parent.stdout.read() == ""  # both have closed it, which the child does by its end
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and _lives(child):
+        time.sleep(0.05)
+    assert not _lives(child)
+
+
+def _lives(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{process}/stat")  # one that has ended, and that nobody has asked for, is no life
+    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def test_a_damaged_database_is_told(base, tmp_path):

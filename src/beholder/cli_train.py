@@ -53,8 +53,14 @@ def train(
     settings.check()
     from beholder.training import fit, open_data
 
-    if test and not len(open_data(settings, None if restart else output).of("test")):
-        raise InputError("--test needs a test split; set data.shares such as [0.7, 0.1, 0.2], or a column split")
+    if test:
+        from beholder.training.fitting import begun_from
+        from beholder.training.opening import check_pictures
+
+        data = open_data(settings, None if restart else output)
+        if not len(data.of("test")):
+            raise InputError("--test needs a test split; set data.shares such as [0.7, 0.1, 0.2], or a column split")
+        check_pictures(data, begun_from(settings), ("train", "validation", "test"))
     result = fit(settings, output, restart=restart, quiet=quiet)
     _print_figures(f"validation of {result.model}", result.figures)
     if test:

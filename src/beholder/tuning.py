@@ -26,6 +26,7 @@ from beholder.errors import (
     StoppedError,
     TrainingError,
 )
+from beholder.locks import end_with_parent, locked
 from beholder.progress import quieted, tell
 from beholder.training.config import SECTIONS, Config
 from beholder.training.curves import draw_study
@@ -226,31 +227,30 @@ def tune(study: Study, folder: str | Path, *, workers: int = 1, quiet: bool = Fa
     folder = Path(folder)
     with _calm():
         data = _gather(study)
-        folder.mkdir(parents=True, exist_ok=True)
-        _claim(study, folder, data)
-        _revive(study, folder)
-        if study.method == "grid":
-            _lay_out(study, folder)
-        if workers > 1:
-            _in_processes(study, folder, data, workers, quiet=quiet)
-        else:
-            _work(study, folder, data, quiet=quiet)
-        return _conclude(study, folder)
+        with locked(folder, "a study"):
+            _claim(study, folder, data)
+            _revive(study, folder)
+            if study.method == "grid":
+                _lay_out(study, folder)
+            if workers > 1:
+                _in_processes(study, folder, data, workers, quiet=quiet)
+            else:
+                _work(study, folder, data, quiet=quiet)
+            return _conclude(study, folder)
 
 
 def _gather(study: Study) -> Any:
     """The data of all trials; InputError also for an architecture that nobody knows, which only PyTorch can tell."""
     from beholder.models.assessors.architectures import find_architecture
     from beholder.training import open_data  # it says which extra is missing
+    from beholder.training.opening import check_pictures
 
     for name in study.space.get("model.architecture", [study.base.model.architecture]):
         find_architecture(name)
     if not any(key.startswith(CHECKED) for key in study.space):
         study.base.check()
     data = open_data(study.base)
-    for part in ("train", "validation"):
-        if not len(data.of(part)):
-            raise InputError(f"the data set has no picture in the split {part!r}; set data.shares or data.split")
+    check_pictures(data, study.base)
     return data
 
 
@@ -504,9 +504,9 @@ def _try(study: Study, config: Config, data: Any, folder: Path, trial: Any) -> f
             value = curves[-1][study.figure]  # of no number every pruner says that it is poor
             raise Pruned("" if math.isfinite(value) else f"{study.figure} was no number in epoch {len(curves)}")
 
-    folder.mkdir(exist_ok=True)
-    (folder / "config.toml").write_text(config.to_toml(), encoding="utf-8")
-    _, curves = train_member(begun_from(config), data, folder, watch=watch, quiet=True)
+    with locked(folder, "a trial"):
+        (folder / "config.toml").write_text(config.to_toml(), encoding="utf-8")
+        _, curves = train_member(begun_from(config), data, folder, watch=watch, quiet=True)
     report(curves)  # a training that had ended before does not show its epochs again
     good = [c for c in curves if math.isfinite(c[study.figure])]
     if not good:
@@ -539,12 +539,13 @@ def _in_processes(study: Study, folder: Path, data: Any, workers: int, *, quiet:
 def _process(  # pragma: no cover  # in another process
     study: Study, folder: Path, data: Any, quiet: bool, turn: Any
 ) -> None:
+    end_with_parent()
     with _calm():
         try:
             _work(study, folder, data, quiet=quiet, turn=turn)
         except (StoppedError, KeyboardInterrupt):
             sys.exit(0)
-        except BeholderError as error:
+        except (BeholderError, OSError) as error:
             tell(f"beholder: {error}")
             sys.exit(1)
 

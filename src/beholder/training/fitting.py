@@ -24,6 +24,7 @@ from beholder.distortions.chains import list_distortions
 from beholder.distortions.registry import Distortion, find
 from beholder.errors import InputError, ModelError, StoppedError
 from beholder.evaluation import agreement
+from beholder.locks import locked
 from beholder.models.assessors.architectures import check_model, find_architecture
 from beholder.models.assessors.bodies import find_bodies, freeze
 from beholder.models.assessors.costs import count_parameters
@@ -53,7 +54,7 @@ from beholder.training.folders import (
 )
 from beholder.training.learning import Assessing, Best, Keeper
 from beholder.training.logs import make_loggers
-from beholder.training.opening import open_data
+from beholder.training.opening import check_pictures, open_data
 from beholder.version import __version__
 
 TRAINED = ("beholder", "cnniqa")
@@ -90,7 +91,18 @@ def fit(config: Config, folder: str | Path, *, restart: bool = False, quiet: boo
     config = begun_from(config)
     _check_model(config)
     data = open_data(config, None if restart else folder)
-    claim(folder, config, data, restart=restart)
+    check_pictures(data, config)
+    with locked(folder, "a run"):
+        claim(folder, config, data, restart=restart)
+        model, found, curves = _train(config, data, folder, quiet=quiet)
+        draw_curves(curves, folder / "curves.png", f"{config.model.architecture} on {data.name}")
+    return Result(model, found, len(curves), time.monotonic() - begun, curves)
+
+
+def _train(
+    config: Config, data: Dataset, folder: Path, *, quiet: bool
+) -> tuple[Path, dict[str, float], list[dict[str, float]]]:
+    """The model's file, its figures on validation, and those of the last member's epochs."""
     threads = torch.get_num_threads()
     torch.set_num_threads(config.run.threads or threads)
     try:
@@ -100,11 +112,9 @@ def fit(config: Config, folder: str | Path, *, restart: bool = False, quiet: boo
             members.append(network)
             curves = figures
         network = members[0] if len(members) == 1 else Ensemble(members)
-        model, found = _finish(network, config, data, folder, curves, quiet=quiet)
+        return *_finish(network, config, data, folder, curves, quiet=quiet), curves
     finally:
         torch.set_num_threads(threads)
-    draw_curves(curves, folder / "curves.png", f"{config.model.architecture} on {data.name}")
-    return Result(model, found, len(curves), time.monotonic() - begun, curves)
 
 
 def _check_model(config: Config) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from beholder.datasets.splits import write_split
 from beholder.datasets.tables import Dataset, write_whole
-from beholder.errors import InputError, ModelError, OutputError
+from beholder.errors import InputError, ModelError
 from beholder.training.config import Config
 
 SPLIT, RUN = "split.json", "run.json"
@@ -43,13 +43,6 @@ def _with_paths(config: Config, change: Callable[[str], str]) -> Config:
 
 def claim(folder: Path, config: Config, data: Dataset, *, restart: bool) -> None:
     """Make the run's folder this configuration's; InputError where it holds another one's run."""
-    for name in ("train", "validation"):
-        if not len(data.of(name)):
-            raise InputError(f"the data set has no picture in the split {name!r}; set data.shares or data.split")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be made a run's folder: {error}") from error
     path = folder / RUN
     if not path.is_file() and any((folder / name).exists() for name in (SPLIT, "config.toml")):
         raise InputError(f"{folder} holds files of yours that a run would overwrite; choose a folder for runs alone")

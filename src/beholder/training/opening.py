@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from beholder.datasets.known import open_dataset
 from beholder.datasets.splits import hold_out, read_split, split
-from beholder.datasets.tables import Dataset, read_table
+from beholder.datasets.tables import Dataset, look_for, read_table
 from beholder.errors import InputError
+from beholder.models.assessors.architectures import find_architecture
 from beholder.training.config import Config
 from beholder.training.folders import SPLIT, is_of
 
@@ -37,6 +39,15 @@ def open_data(config: Config, folder: Path | None = None) -> Dataset:
     if folder is not None and is_of(folder, config):
         return read_split(folder / SPLIT, data)
     return _divided(data, part.shares, part.seed)
+
+
+def check_pictures(data: Dataset, config: Config, splits: Sequence[str] = ("train", "validation")) -> None:
+    """Raise InputError for a split without a picture, ReadError with their lines for files that are not there."""
+    for name in splits:
+        if not len(data.of(name)):
+            raise InputError(f"the data set has no picture in the split {name!r}; set data.shares or data.split")
+    used = replace(data, samples=tuple(s for s in data.samples if s.split in splits))
+    look_for(used, references=find_architecture(config.model.architecture).reference)
 
 
 def _divided(data: Dataset, shares: tuple[float, float, float], seed: int) -> Dataset:
