@@ -21,7 +21,7 @@ from beholder.models.assessors.architectures import Judgement, build, check_mode
 from beholder.training import caching
 from beholder.training.config import LARGEST, Config
 from beholder.training.feeding import Feed, Loader
-from beholder.training.fitting import fit
+from beholder.training.fitting import find_weights, fit
 from beholder.training.optimisers import make_optimiser
 
 SYNTHESIS = {"synthesis.photographs": "folder", "synthesis.count": 3}
@@ -85,6 +85,12 @@ def test_what_is_learned_from_is_taken(changes):
     Config().replace(changes).check()
 
 
+@pytest.mark.parametrize(("key", "kind"), [("data.scale", "list"), ("loss.terms", "table")])
+def test_types_are_called_as_in_toml(key, kind):
+    with pytest.raises(InputError, match=f"{key} must be of type {kind}, got 3"):
+        Config().replace({key: 3})
+
+
 def test_other_types_are_told(tmp_path):
     for given in ({}, "c.toml", None):
         with pytest.raises(InputError, match=r"fit takes a Config, got .*Config\.read opens a file"):
@@ -137,12 +143,12 @@ def test_half_of_a_synthesis_is_told():
         ("cnniqa", {"colour": "False"}, "colour must be true or false, got 'False'"),
         ("cnniqa", {"patch": 5}, "kernel <= patch"),
         ("cnniqa", {"hidden": 0}, "has no weights"),
+        ("cnniqa", {"width": 0}, "has no weights"),
         ("beholder", {"hidden": 256, "weights": "none"}, "hidden must be a list, got 256"),
         ("beholder", {"hidden": ["x"], "weights": "none", "body": "plain"}, "beholder cannot be built"),
         ("nima", {"body": "plain", "weights": "none", "body_settings": {"width": -1}}, "body 'plain' cannot be made"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:Initializing zero-element")
 def test_settings_that_make_no_network_are_told(name, settings, told):
     with pytest.raises(InputError, match=told):
         build(name, settings)
@@ -385,6 +391,18 @@ def test_a_file_in_place_of_the_cache_is_told(kept, network, tmp_path, monkeypat
     monkeypatch.setattr(caching.Path, "stat", lambda *a, **k: (_ for _ in ()).throw(FileNotFoundError(2, "gone")))
     with pytest.raises(ReadError, match="gone"):
         feed._key(feed.items[0])
+
+
+def test_model_files_are_for_all_whom_the_umask_lets(tmp_path):
+    files.save_model(tmp_path / "m.safetensors", {"a": torch.ones(3)}, {})
+    (tmp_path / "other").write_bytes(b"")
+    assert (tmp_path / "m.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_a_graph_without_its_weights_is_told(tmp_path):
+    (tmp_path / "alone.onnx").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"alone\.onnx' is for scoring; .*beside it, and .*alone\.safetensors is not"):
+        find_weights(str(tmp_path / "alone.onnx"))
 
 
 def test_arrays_of_a_sound_file_are_read(tmp_path):

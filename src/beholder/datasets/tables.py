@@ -215,6 +215,10 @@ def _sample(
     line: int, cells: Mapping[str, Any], scale: tuple[float, float], root: Path, faults: _Faults
 ) -> Sample | None:
     before = len(faults.told)
+    for ours, value in cells.items():
+        if isinstance(value, bytes):
+            faults.add(line, f"{ours} is bytes, not text; write that column as strings")
+            return None
     image, reference = _text(cells.get("image")), _text(cells.get("reference"))
     if not image:
         faults.add(line, "image is empty")
@@ -269,8 +273,9 @@ def _number(line: int, column: str, value: Any, faults: _Faults) -> float | None
     """None for an empty cell, and for a fault, which is noted."""
     if value is None or value == "":
         return None
+    odd = isinstance(value, bool) or (isinstance(value, str) and ("_" in value or not value.isascii()))
     try:
-        number = math.nan if isinstance(value, bool) else float(value)
+        number = math.nan if odd else float(value)  # Python would read 0_4, and digits of any script
     except (TypeError, ValueError):
         number = math.nan
     if not math.isfinite(number):

@@ -18,6 +18,8 @@ from typing import Any, Literal
 from beholder.errors import InputError
 
 AUTO = "auto"
+NAMES: dict[Any, str] = {tuple: "list", Mapping: "table"}
+"""What TOML calls the types of fields that hold several values."""
 LARGEST = 2**31 - 1
 """Of whole numbers: what PyTorch and NumPy take everywhere, a seed multiplied by steps included."""
 
@@ -339,7 +341,7 @@ def _fit(key: str, value: Any, hint: Any) -> Any:
             raise InputError(f"{key} must be a finite number, got one of {len(str(value))} digits") from error
     if isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
-    wanted = getattr(hint, "__name__", str(hint))
+    wanted = NAMES.get(origin, getattr(hint, "__name__", str(hint)))
     raise InputError(f"{key} must be of type {wanted}, got {value!r} ({type(value).__name__})")
 
 

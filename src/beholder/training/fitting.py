@@ -153,7 +153,15 @@ def find_weights(weights: str) -> Path:
     if weights in TRAINED:
         return shipped(f"{weights}.safetensors")
     path = Path(weights)
-    return path.with_suffix(".safetensors") if path.suffix == ".onnx" else path
+    if path.suffix != ".onnx":
+        return path
+    beside = path.with_suffix(".safetensors")
+    if not beside.is_file():
+        raise ModelError(
+            f"model.weights = {weights!r} is for scoring; a training goes on from the weights that were written beside "
+            f"it, and {beside} is not there: bring it, or name another model file"
+        )
+    return beside
 
 
 def _types(config: Config) -> Sequence[Distortion]:
