@@ -32,6 +32,7 @@ from beholder.training.calibration import conformal_interval, coverage, domain_o
 from beholder.training.config import Config, Optimiser
 from beholder.training.feeding import Feed, Loader
 from beholder.training.fitting import fit, open_data, predict, train_member
+from beholder.training.opening import tell_of_crop
 from beholder.training.optimisers import Plateau, factor, make_optimiser, parameter_groups, set_rates
 from beholder.training.testing import examine, resample
 
@@ -804,6 +805,14 @@ def test_pictures_that_are_not_there_are_told_before_the_training(tmp_path, monk
     assert "p019" not in str(told.value)
     assert ("line 6: there is no file" in str(told.value)) == references
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("changes", "warned"), [({"input__crop": 90}, True), ({"input__crop": 64}, False)])
+def test_crops_much_larger_than_the_pictures_are_told(table, capsys, changes, warned):
+    config = tiny(table, **changes)
+    tell_of_crop(open_data(config).of("train"), config)
+    told = "input.crop = 90 is more than twice the pictures' shorter side (40): mirror images fill the rest"
+    assert (told in capsys.readouterr().err) == warned
 
 
 def test_official_test_pictures_stay_out(tmp_path):

@@ -222,7 +222,8 @@ def tune(study: Study, folder: str | Path, *, workers: int = 1, quiet: bool = Fa
     """Run a study, or go on with it, and write trials.csv, tuning.png and best.toml beside its database.
 
     folder: of the study; every trial has its own in it. workers: trials at once, each a process. Raises InputError for
-    a folder with another study, StoppedError after an interrupt, when all state is kept.
+    a folder with another study, OutputError for one in which a study is under way, StoppedError after an interrupt,
+    when all state is kept.
     """
     folder = Path(folder)
     with _calm():

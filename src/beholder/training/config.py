@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import tomllib
 import typing
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,7 @@ from beholder.errors import InputError
 AUTO = "auto"
 NAMES: dict[Any, str] = {tuple: "list", Mapping: "table"}
 """What TOML calls the types of fields that hold several values."""
+DEVICES = re.compile(r"auto|cpu|1|\d{1,4},", re.ASCII)
 LARGEST = 2**31 - 1
 """Of whole numbers: what PyTorch and NumPy take everywhere, a seed multiplied by steps included."""
 
@@ -145,7 +147,9 @@ class Run:
     seed: int = _field(0, "of weights, order, crops and distortions", least=0)
     workers: int = _field(0, "processes that prepare pictures beside the training; 0: none", least=0)
     threads: int = _field(0, "of PyTorch; 0: all processors; 1 makes a CPU run repeatable to the last bit", least=0)
-    devices: str = _field("auto", "'auto', 'cpu', or GPUs as Lightning writes them: '1', '0,1'")
+    devices: str = _field(
+        "auto", "the one to run on: 'auto', 'cpu', '1' (any GPU), or a GPU's number and a comma: '0,'"
+    )
     patience: int = _field(0, "epochs without a better validation SRCC after which it stops; 0: never", least=0)
     minutes: float = _field(0.0, "time after which it stops at the end of a step; 0: none", least=0)
     checkpoint_minutes: float = _field(5.0, "how often the state is kept, beside every epoch's end", least=0)
@@ -187,6 +191,11 @@ class Config:
                     "Config.of makes a Config of nested mappings"
                 )
             _check(section.name, part)
+        if not DEVICES.fullmatch(self.run.devices):
+            raise InputError(
+                "run.devices must be 'auto', 'cpu', '1' or a GPU's number and a comma such as '0,', got "
+                f"{self.run.devices!r}; a training runs on one device"
+            )
         if not (self.data.shares[0] and self.data.shares[1]):
             raise InputError(
                 "data.shares are those of train, validation and test; training needs the first two above 0, as "

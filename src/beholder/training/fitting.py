@@ -54,7 +54,7 @@ from beholder.training.folders import (
 )
 from beholder.training.learning import Assessing, Best, Keeper
 from beholder.training.logs import make_loggers
-from beholder.training.opening import check_pictures, open_data
+from beholder.training.opening import check_pictures, open_data, tell_of_crop
 from beholder.version import __version__
 
 TRAINED = ("beholder", "cnniqa")
@@ -79,7 +79,9 @@ def fit(config: Config, folder: str | Path, *, restart: bool = False, quiet: boo
 
     folder: the run's: configuration, split, checkpoints, figures.csv, curves.png, model.safetensors and model.onnx. A
     run that was interrupted there goes on, unless `restart`. quiet: no progress on stderr. Raises InputError for a
-    configuration or data that do not fit, StoppedError after an interrupt, when the state is kept.
+    configuration or data that do not fit, ReadError for pictures that are not there, ModelError for a run whose files
+    are damaged, OutputError for a folder in which another run is under way, StoppedError after an interrupt, when the
+    state is kept.
     """
     if not isinstance(config, Config):
         raise InputError(
@@ -92,6 +94,8 @@ def fit(config: Config, folder: str | Path, *, restart: bool = False, quiet: boo
     _check_model(config)
     data = open_data(config, None if restart else folder)
     check_pictures(data, config)
+    if not quiet:
+        tell_of_crop(data.of("train"), config)
     with locked(folder, "a run"):
         claim(folder, config, data, restart=restart)
         model, found, curves = _train(config, data, folder, quiet=quiet)
@@ -249,6 +253,7 @@ def _run(
 
     config = assessing.config
     run, part = config.run, config.optimiser
+    accelerator, devices = _device(run.devices)
     state = folder / LAST
     kept = read_state(state) if state.is_file() else None
     if run.patience:
@@ -261,8 +266,8 @@ def _run(
         callbacks = [*callbacks, TQDMProgressBar(refresh_rate=10)]
     with _calm():
         trainer = lightning.Trainer(
-            accelerator="cpu" if run.devices == "cpu" else "auto",
-            devices=1 if run.devices in ("auto", "cpu") else run.devices,
+            accelerator=accelerator,
+            devices=devices,
             precision="bf16-mixed" if run.precision == "bf16" else "32-true",
             max_epochs=run.epochs,
             accumulate_grad_batches=run.accumulate,
@@ -284,6 +289,18 @@ def _run(
             raise StoppedError(
                 f"the training was stopped at once; what {state} holds, the same command goes on from"
             ) from error
+
+
+def _device(name: str) -> tuple[str, int | list[int]]:
+    """Lightning's accelerator and devices: one alone; InputError for a GPU that is not there."""
+    if not name.endswith(","):
+        return "cpu" if name == "cpu" else "auto", 1
+    number, there = int(name[:-1]), torch.cuda.device_count()
+    if number >= there:
+        raise InputError(
+            f"run.devices = {name!r} asks for GPU {number}, and there are {there}; count from 0, or 'auto'"
+        )
+    return "gpu", [number]
 
 
 @contextmanager

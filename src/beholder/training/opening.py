@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 from beholder.datasets.known import open_dataset
 from beholder.datasets.splits import hold_out, read_split, split
 from beholder.datasets.tables import Dataset, look_for, read_table
+from beholder.datasets.tiles import decode
 from beholder.errors import InputError
 from beholder.models.assessors.architectures import find_architecture
+from beholder.progress import tell
 from beholder.training.config import Config
 from beholder.training.folders import SPLIT, is_of
+
+LOOKS = 8
+"""Pictures that are looked at for their size."""
 
 
 def open_data(config: Config, folder: Path | None = None) -> Dataset:
@@ -48,6 +54,18 @@ def check_pictures(data: Dataset, config: Config, splits: Sequence[str] = ("trai
             raise InputError(f"the data set has no picture in the split {name!r}; set data.shares or data.split")
     used = replace(data, samples=tuple(s for s in data.samples if s.split in splits))
     look_for(used, references=find_architecture(config.model.architecture).reference)
+
+
+def tell_of_crop(data: Dataset, config: Config) -> None:
+    """Say so where crops are much larger than the pictures; ReadError for one that cannot be read."""
+    part = config.input
+    some = data.samples[:: max(1, len(data) // LOOKS)][:LOOKS]
+    sides = [part.resize or min(decode(s.image, viewing=part.viewing).shape[:2]) for s in some if part.crop]
+    if sides and part.crop > 2 * median(sides):
+        tell(
+            f"input.crop = {part.crop} is more than twice the pictures' shorter side ({median(sides):.0f}): mirror "
+            "images fill the rest, which takes time and teaches nothing; lower it"
+        )
 
 
 def _divided(data: Dataset, shares: tuple[float, float, float], seed: int) -> Dataset:
