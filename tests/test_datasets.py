@@ -79,6 +79,8 @@ def test_the_scale_has_no_default(tmp_path):
         ("image,mos\na.png,3\nb.png,9\n", RangeError, r"line 3: mos is 9, outside the scale of 1 to 5"),
         ("image,mos\na.png,good\n", InputError, r"line 2: mos is 'good', not a number"),
         ("image,mos\na.png,nan\n", InputError, r"line 2: mos is 'nan', not a number"),
+        ("image,mos\na.png,0_4\n", InputError, r"line 2: mos is '0_4', not a number"),
+        ("image,mos\na.png,\u0663\n", InputError, r"line 2: mos is .*, not a number"),
         ("image,mos\na.png,\n", InputError, r"line 2: mos is empty"),
         ("image,mos\n,3\n", InputError, r"line 2: image is empty"),
         ("image,mos\na.png,3\nb.png,3\n./a.png,4\n", InputError, r"line 4: './a.png' is in line 2 already"),
@@ -95,6 +97,23 @@ def test_faults_of_a_table_are_told_with_their_lines(tmp_path, text, kind, match
     with pytest.raises(kind, match=match) as caught:
         read_table(table(tmp_path, text), scale=(1, 5))
     assert "table" in str(caught.value)
+
+
+def test_keys_of_json_lines_that_are_there_twice_are_told(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"image": "a.png", "mos": 3}\n{"image": "b.png", "mos": 3, "mos": 5}\n')
+    with pytest.raises(InputError, match=r"t\.jsonl, line 2: the key 'mos' is there twice; leave one out"):
+        read_table(path, scale=(1, 5))
+
+
+def test_paths_in_bytes_are_told(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    columns = {"image": pa.array([b"a.png"], pa.binary()), "mos": [3.0], "thumbnail": pa.array([b"x"], pa.binary())}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    with pytest.raises(InputError, match="line 1: image is bytes, not text; write that column as strings"):
+        read_table(tmp_path / "t.parquet", scale=(1, 5))
 
 
 def test_lines_are_counted_as_an_editor_does(tmp_path):

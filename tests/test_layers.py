@@ -25,6 +25,7 @@ LAYERS = (
         "banks",
         "colours",
         "encoding",
+        "locks",
         "progress",
         "pyramids",
         "resizing",

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,12 +13,15 @@ import numpy as np
 import pytest
 import torch
 from training import GENERAL, make_table, tiny
+from typer.testing import CliRunner
 
 import beholder as bh
+from beholder import cli
 from beholder.datasets.tables import read_table
-from beholder.errors import InputError, ModelError, OutputError, SizeError, StoppedError, TrainingError
+from beholder.errors import InputError, ModelError, OutputError, ReadError, SizeError, StoppedError, TrainingError
 from beholder.evaluation import agreement
 from beholder.image import read_image
+from beholder.locks import locked
 from beholder.losses.opinions import Target
 from beholder.models.assessors.architectures import build, list_architectures
 from beholder.models.assessors.bodies import freeze
@@ -28,6 +32,7 @@ from beholder.training.calibration import conformal_interval, coverage, domain_o
 from beholder.training.config import Config, Optimiser
 from beholder.training.feeding import Feed, Loader
 from beholder.training.fitting import fit, open_data, predict, train_member
+from beholder.training.opening import tell_of_crop
 from beholder.training.optimisers import Plateau, factor, make_optimiser, parameter_groups, set_rates
 from beholder.training.testing import examine, resample
 
@@ -166,6 +171,50 @@ def test_a_finished_run_is_not_trained_again(run, monkeypatch):
     assert (folder / "member-1" / "best.pt").stat().st_mtime_ns == before
 
 
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("member-1/best.pt", b""),
+        ("member-1/best.pt", b"junk" * 300),
+        ("member-1/best.pt", None),
+        ("member-1/figures.json", b"x"),
+        ("member-1/figures.json", b"[3]"),
+        ("member-1/done", b""),
+        ("member-1/done", b"soon"),
+        ("member-1/last.ckpt", b"junk" * 300),
+        ("member-1/last.ckpt", {"state_dict": {}}),
+        ("run.json", b"[]"),
+        ("run.json", b"{"),
+    ],
+)
+def test_damaged_runs_are_told(run, tmp_path, file, content):
+    """Every file that a run goes on from: one line that names it and the way out."""
+    folder, config, _ = run
+    shutil.copytree(folder, tmp_path / "noise")
+    path = tmp_path / "noise" / file
+    if path.name == learning.LAST:  # what is there when a run was interrupted
+        path.with_name("done").unlink()
+    if content is None:
+        path.unlink()
+    elif isinstance(content, dict):
+        torch.save(content, path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(ModelError, match=rf"{path.name} is damaged .* --restart"):
+        fit(config, tmp_path / "noise", quiet=True)
+
+
+def test_a_folder_is_one_runs_at_a_time(run, monkeypatch):
+    folder, config, _ = run
+    monkeypatch.setattr(learning.Assessing, "training_step", None)
+    with (
+        locked(folder, "a run"),
+        pytest.raises(OutputError, match="noise is a run's folder, in which another process is at work; wait"),
+    ):
+        fit(config, folder, quiet=True)
+    fit(config, folder, quiet=True)
+
+
 def test_another_configuration_does_not_go_on(run):
     folder, config, _ = run
     with pytest.raises(InputError, match="holds a run of another configuration"):
@@ -208,6 +257,9 @@ def test_interrupted_runs_end_with_the_same_weights(table, tmp_path, monkeypatch
         except StoppedError:
             stopped += 1
     assert stopped == len(stops)
+    logs = [(tmp_path / name / "member-1" / "log" / "metrics.csv").read_text() for name in ("whole", "parts")]
+    assert logs[0] == logs[1]
+    assert logs[0].count("\n") >= 3  # a head, and a row of every epoch
     assert equal(weights(expected), weights(found))
     assert seen == curves
 
@@ -338,6 +390,24 @@ def test_an_official_test_split_stays_out_where_the_rest_is_open(table, tmp_path
     assert found.splits == {"train": 15, "validation": 15, "test": 10} or found.splits["test"] == 10
     with pytest.raises(InputError, match="in no split and others are"):
         write(["test"] * 10 + ["train"] * 10 + [""] * 20)
+
+
+@pytest.mark.parametrize(
+    ("splits", "told"),
+    [
+        (["validation", "test"], "no picture of opinions is in the split 'train'.*'validation': 10, 'test': 10"),
+        (["test", "test"], "no picture of opinions is in the split 'train'"),
+        (["validation", ""], "10 pictures of opinions are in no split and others are"),
+        (["train", ""], "10 pictures of opinions are in no split and others are"),
+    ],
+    ids=lambda v: "-".join(v) if isinstance(v, list) else "",
+)
+def test_declared_splits_are_never_drawn_anew(tmp_path, splits, told):
+    table = make_table(tmp_path, 20)
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([lines[0] + ",split", *(f"{t},{splits[i % 2]}" for i, t in enumerate(lines[1:]))]))
+    with pytest.raises(InputError, match=told):
+        open_data(tiny(table))
 
 
 def test_the_split_follows_the_configuration(table, tmp_path):
@@ -623,10 +693,11 @@ def test_predictions_stand_beside_their_pictures(tmp_path):
 
 def test_what_cannot_be_kept_is_told(table, tmp_path):
     kept = {**LITE, "input__frozen_cache": str(tmp_path / "cache")}
+    made = {"synthesis__photographs": str(table.parent), "synthesis__count": 2}
     for changes, told in (
         ({"model__frozen": 0}, "model.frozen above 0"),
         ({"model__frozen": 2, "input__crop": 32}, "set input.crop = 0"),
-        ({"model__frozen": 2, "loss__terms": {"ssim_map": 1.0}}, "leaves out the map head"),
+        ({"model__frozen": 2, "loss__terms": {"ssim_map": 1.0}, **made}, "leaves out the map head"),
         (
             {"model__frozen": 1, "model__body": "plain", "model__settings": GENERAL, "model__weights": "none"},
             "cannot be stopped after a stage",
@@ -710,6 +781,38 @@ def test_pictures_of_several_sizes_need_a_crop(tmp_path, table):
 def test_wrong_configurations_are_told(table, tmp_path, changes, told):
     with pytest.raises(InputError, match=told):
         fit(tiny(table, **changes), tmp_path / "run", quiet=True)
+
+
+@pytest.mark.parametrize("references", [False, True])
+def test_pictures_that_are_not_there_are_told_before_the_training(tmp_path, monkeypatch, references):
+    """All of them in one error, with the lines of the table; those that nobody asks for are not missed."""
+    table = make_table(tmp_path, 20, references=references)
+    lines = table.read_text().splitlines()
+    splits = ["train"] * 12 + ["validation"] * 4 + ["test"] * 4
+    table.write_text("\n".join([lines[0] + ",split", *(f"{t},{s}" for t, s in zip(lines[1:], splits, strict=True))]))
+    config = tiny(table, **({"model__architecture": "diqam_fr", "model__settings": {}} if references else {}))
+    (tmp_path / "p019.png").unlink()
+    (tmp_path / "c.toml").write_text(config.to_toml())
+    monkeypatch.setattr(learning.Assessing, "training_step", None)
+    run = [str(tmp_path / "c.toml"), "-o", str(tmp_path / "run"), "-q"]
+    found = CliRunner().invoke(cli.app, ["train", *run, "--test"])
+    assert isinstance(found.exception, ReadError)
+    assert "opinions.csv, line 21: there is no file" in str(found.exception)
+    for name in ("p003.png", "p013.png", *(["r002.png"] if references else [])):
+        (tmp_path / name).unlink()
+    with pytest.raises(ReadError, match=r"line 5: .*p003\.png.*line 15: .*p013\.png") as told:
+        fit(config, tmp_path / "run", quiet=True)
+    assert "p019" not in str(told.value)
+    assert ("line 6: there is no file" in str(told.value)) == references
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("changes", "warned"), [({"input__crop": 90}, True), ({"input__crop": 64}, False)])
+def test_crops_much_larger_than_the_pictures_are_told(table, capsys, changes, warned):
+    config = tiny(table, **changes)
+    tell_of_crop(open_data(config).of("train"), config)
+    told = "input.crop = 90 is more than twice the pictures' shorter side (40): mirror images fill the rest"
+    assert (told in capsys.readouterr().err) == warned
 
 
 def test_official_test_pictures_stay_out(tmp_path):

@@ -21,7 +21,10 @@ from beholder.models.assessors.architectures import Judgement, build, check_mode
 from beholder.training import caching
 from beholder.training.config import LARGEST, Config
 from beholder.training.feeding import Feed, Loader
+from beholder.training.fitting import find_weights, fit
 from beholder.training.optimisers import make_optimiser
+
+SYNTHESIS = {"synthesis.photographs": "folder", "synthesis.count": 3}
 
 # --- configurations ---------------------------------------------------------------------------------------------------
 
@@ -49,6 +52,64 @@ from beholder.training.optimisers import make_optimiser
 def test_numbers_out_of_range_are_told(key, value, told):
     with pytest.raises(InputError, match=told):
         Config().replace({key: value})
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"loss.terms": {"mse": 1, "map": 1}}, "'map', which learns from synthetic pictures alone"),
+        ({"loss.terms": {"ssim_map": 1}}, "'ssim_map', which learns from synthetic pictures alone"),
+        ({"loss.terms": {"type": 1}}, "synthesis.photographs and synthesis.count"),
+        ({"loss.terms": {"severity": 1}}, "or leave that loss out"),
+        ({"loss.terms": {"plcc": 1}, "run.batch": 2}, "run.batch of at least 3, got 2"),
+        ({"loss.terms": {"margin_rank": 1}, "run.batch": 1}, "run.batch of at least 2, got 1"),
+        ({"loss.settings": {"huber": {"delta": 5}}}, r"settings of 'huber', which is not among loss.terms \(mse\)"),
+        ({**SYNTHESIS, "synthesis.label": "rank"}, r"without a score, from which none of the losses \(mse\) learns"),
+    ],
+)
+def test_what_nothing_is_learned_from_is_told(changes, told):
+    with pytest.raises(InputError, match=told):
+        Config().replace(changes).check()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {**SYNTHESIS, "loss.terms": {"mse": 1, "map": 1, "type": 1, "severity": 1}},
+        {**SYNTHESIS, "synthesis.label": "rank", "loss.terms": {"mse": 1, "margin_rank": 1}},
+        {"loss.terms": {"mse": 1, "map": 0}},
+        {"loss.terms": {"huber": 1}, "loss.settings": {"huber": {"delta": 5}}},
+    ],
+)
+def test_what_is_learned_from_is_taken(changes):
+    Config().replace(changes).check()
+
+
+@pytest.mark.parametrize("name", ["2", "0,1", "-1", "foo", "0", "", "auto ", "cuda:0"])
+def test_a_training_runs_on_one_device(name):
+    with pytest.raises(InputError, match=r"run\.devices must be 'auto', .* a training runs on one device"):
+        Config().replace({"run.devices": name})
+
+
+def test_a_device_that_is_not_there_is_told(tmp_path):
+    table = make_table(tmp_path, 8)
+    with pytest.raises(InputError, match=r"run\.devices = '999,' asks for GPU 999, and there are \d+; count from 0"):
+        fit(tiny(table, run__devices="999,"), tmp_path / "run", quiet=True)
+
+
+@pytest.mark.parametrize(("key", "kind"), [("data.scale", "list"), ("loss.terms", "table")])
+def test_types_are_called_as_in_toml(key, kind):
+    with pytest.raises(InputError, match=f"{key} must be of type {kind}, got 3"):
+        Config().replace({key: 3})
+
+
+def test_other_types_are_told(tmp_path):
+    for given in ({}, "c.toml", None):
+        with pytest.raises(InputError, match=r"fit takes a Config, got .*Config\.read opens a file"):
+            fit(given, tmp_path / "run")
+    for part in ({"epochs": 3}, None, Config().data):
+        with pytest.raises(InputError, match=r"run must be of type Run, got .*Config\.of makes"):
+            Config(run=part)
 
 
 def test_numbers_at_the_ends_of_their_range_are_taken():
@@ -94,12 +155,12 @@ def test_half_of_a_synthesis_is_told():
         ("cnniqa", {"colour": "False"}, "colour must be true or false, got 'False'"),
         ("cnniqa", {"patch": 5}, "kernel <= patch"),
         ("cnniqa", {"hidden": 0}, "has no weights"),
+        ("cnniqa", {"width": 0}, "has no weights"),
         ("beholder", {"hidden": 256, "weights": "none"}, "hidden must be a list, got 256"),
         ("beholder", {"hidden": ["x"], "weights": "none", "body": "plain"}, "beholder cannot be built"),
         ("nima", {"body": "plain", "weights": "none", "body_settings": {"width": -1}}, "body 'plain' cannot be made"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:Initializing zero-element")
 def test_settings_that_make_no_network_are_told(name, settings, told):
     with pytest.raises(InputError, match=told):
         build(name, settings)
@@ -342,6 +403,18 @@ def test_a_file_in_place_of_the_cache_is_told(kept, network, tmp_path, monkeypat
     monkeypatch.setattr(caching.Path, "stat", lambda *a, **k: (_ for _ in ()).throw(FileNotFoundError(2, "gone")))
     with pytest.raises(ReadError, match="gone"):
         feed._key(feed.items[0])
+
+
+def test_model_files_are_for_all_whom_the_umask_lets(tmp_path):
+    files.save_model(tmp_path / "m.safetensors", {"a": torch.ones(3)}, {})
+    (tmp_path / "other").write_bytes(b"")
+    assert (tmp_path / "m.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_a_graph_without_its_weights_is_told(tmp_path):
+    (tmp_path / "alone.onnx").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"alone\.onnx' is for scoring; .*beside it, and .*alone\.safetensors is not"):
+        find_weights(str(tmp_path / "alone.onnx"))
 
 
 def test_arrays_of_a_sound_file_are_read(tmp_path):

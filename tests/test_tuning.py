@@ -6,15 +6,18 @@ import math
 import os
 import subprocess
 import sys
+import time
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from training import make_table, tiny
 
 from beholder import tuning
-from beholder.errors import InputError, ModelError, StoppedError
+from beholder.errors import InputError, ModelError, OutputError, StoppedError
+from beholder.locks import locked
 from beholder.training import learning
 from beholder.training.config import Config
 from beholder.tuning import Study, draw_study, tune
@@ -238,6 +241,8 @@ def test_studies_are_read_from_toml(base, tmp_path):
     path.write_text(text)
     study = Study.read(path)
     assert (study.base, study.method, study.trials, study.space) == (base, "random", 7, {"run.seed": [1, 2]})
+    path.write_text(text, encoding="utf-8-sig")  # with the mark that editors on Windows put in front
+    assert Study.read(path) == study
     for broken, told in (
         (text.replace("trials", "tries"), "unknown key tune.tries"),
         (base.to_toml(), r"no section \[tune\]"),
@@ -248,6 +253,50 @@ def test_studies_are_read_from_toml(base, tmp_path):
             Study.read(path)
     with pytest.raises(InputError, match="cannot be read"):
         Study.read(tmp_path / "none.toml")
+
+
+def test_keys_of_a_study_change_beside_those_of_its_base(base):
+    study = Study(base=base, space={"run.seed": [1, 2]}, trials=7)
+    changed = study.changed({"tune.trials": 1, "run.epochs": 9, "tune.space.optimiser.rate": [0.1, 0.2]})
+    assert (changed.trials, changed.base.run.epochs) == (1, 9)
+    assert changed.space == {"run.seed": [1, 2], "optimiser.rate": [0.1, 0.2]}
+    assert study.changed({"tune.space": {"run.seed": [3]}}).space == {"run.seed": [3]}
+    for key, told in (("tune.tries", "unknown key tune.tries"), ("tune.base", r"unknown key tune\.base")):
+        with pytest.raises(InputError, match=told):
+            study.changed({key: 1})
+    with pytest.raises(InputError, match=r"tune\.trials must be at least 1"):
+        study.changed({"tune.trials": 0})
+
+
+def test_losses_without_a_target_end_a_study(base, tmp_path, pretend):
+    begun = pretend(rate)
+    with pytest.raises(InputError, match="learns from synthetic pictures alone"):
+        tune(Study(base=base.replace({"loss.terms": {"map": 1}}), **rates(0.1)), tmp_path / "a", quiet=True)
+    space = {"loss.terms": [{"map": 1.0}]}
+    with pytest.raises(InputError, match="learns from synthetic pictures alone"):
+        tune(Study(base=base, space=space, method="grid", trials=1), tmp_path / "b", quiet=True)
+    assert not begun
+
+
+def test_the_best_configuration_holds_no_settings_of_other_losses(base, tmp_path, pretend):
+    """What a trial found is trained as it stands: settings of losses that only other trials have are left out."""
+    pretend(lambda config, epoch: 0.5 + ("huber" in config.loss.settings) * 0.1 * ("mae" in config.loss.terms))
+    space = {"loss.terms": [{"mae": 1.0}, {"huber": 1.0}]}
+    study = Study(base=base.replace({"loss.settings": {"huber": {"delta": 5}}}), space=space, method="grid", trials=2)
+    found = tune(study, tmp_path / "s", quiet=True)
+    assert [row["srcc"] for row in found.trials] == [0.5, 0.5]
+    for values in study.space["loss.terms"]:
+        config = tuning._changed(study, {"loss.terms": values})
+        config.check()
+        assert set(config.loss.settings) == {"huber"} & set(values)
+
+
+def test_a_pruned_trial_without_a_figure_says_so(base, tmp_path, pretend):
+    pretend(lambda config, epoch: math.nan if config.optimiser.rate > 0.1 else 0.5)
+    study = Study(base=base, **rates(0.1, 0.2, prune=True))
+    rows = {row["optimiser.rate"]: row for row in tune(study, tmp_path / "s", quiet=True).trials}
+    assert (rows[0.2]["state"], rows[0.2]["error"]) == ("pruned", "srcc was no number in epoch 2")
+    assert rows[0.1]["error"] == ""
 
 
 def test_a_trial_without_figures_counts_as_a_poor_one(base, tmp_path, pretend):
@@ -403,6 +452,70 @@ def test_a_damaged_description_is_told(base, tmp_path, text):
     (tmp_path / "study.json").write_text(text)
     with pytest.raises(InputError, match=r"study.json does not describe a study .* remove that file"):
         tune(Study(base=base, **rates(0.1)), tmp_path, quiet=True)
+
+
+def test_a_folder_is_one_studys_at_a_time(base, tmp_path, pretend):
+    """The study's, and each trial's; a trial that is under way elsewhere is not counted as failed."""
+    pretend(rate)
+    study = Study(base=base, **rates(0.1))
+    with (
+        locked(tmp_path / "s", "a study"),
+        pytest.raises(OutputError, match="s is a study's folder, in which another process is at work"),
+    ):
+        tune(study, tmp_path / "s", quiet=True)
+    for _ in range(3):
+        with (
+            locked(tmp_path / "s" / "trial-0000", "a trial"),
+            pytest.raises(OutputError, match="trial-0000 is a trial's"),
+        ):
+            tune(study, tmp_path / "s", quiet=True)
+    assert [row["state"] for row in tune(study, tmp_path / "s", quiet=True).trials] == ["complete"]
+
+
+@pytest.mark.parametrize("place", ["file", "file/folder"])
+def test_folders_that_cannot_be_made_are_told(base, tmp_path, pretend, place):
+    pretend(rate)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"cannot be made a study's folder: .*; choose another one"):
+        tune(Study(base=base, **rates(0.1)), tmp_path / place, quiet=True)
+
+
+FAMILY = """
+import multiprocessing, os, sys, time
+from beholder.locks import end_with_parent
+
+def work():
+    end_with_parent()
+    print(os.getpid(), flush=True)
+    time.sleep(60)
+
+if __name__ == "__main__":
+    child = multiprocessing.get_context("spawn").Process(target=work)
+    child.start()
+    child.join()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process is killed by a signal")
+def test_processes_of_a_study_end_with_the_one_that_made_them(tmp_path):
+    (tmp_path / "family.py").write_text(FAMILY)
+    with subprocess.Popen([sys.executable, str(tmp_path / "family.py")], stdout=subprocess.PIPE, text=True) as parent:
+        child = int(parent.stdout.readline())
+        parent.kill()
+        assert parent.stdout.read() == ""  # both have closed it, which the child does by its end
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and _lives(child):
+        time.sleep(0.05)
+    assert not _lives(child)
+
+
+def _lives(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{process}/stat")  # one that has ended, and that nobody has asked for, is no life
+    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def test_a_damaged_database_is_told(base, tmp_path):

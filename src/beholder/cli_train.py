@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -54,8 +53,14 @@ def train(
     settings.check()
     from beholder.training import fit, open_data
 
-    if test and not len(open_data(settings, None if restart else output).of("test")):
-        raise InputError("--test needs a test split; set data.shares such as [0.7, 0.1, 0.2], or a column split")
+    if test:
+        from beholder.training.fitting import begun_from
+        from beholder.training.opening import check_pictures
+
+        data = open_data(settings, None if restart else output)
+        if not len(data.of("test")):
+            raise InputError("--test needs a test split; set data.shares such as [0.7, 0.1, 0.2], or a column split")
+        check_pictures(data, begun_from(settings), ("train", "validation", "test"))
     result = fit(settings, output, restart=restart, quiet=quiet)
     _print_figures(f"validation of {result.model}", result.figures)
     if test:
@@ -79,8 +84,7 @@ def tune(
     from beholder.tuning import Study
     from beholder.tuning import tune as search
 
-    plan = Study.read(study)
-    plan = replace(plan, base=plan.base.replace(parse_changes(changes or [])))
+    plan = Study.read(study).changed(parse_changes(changes or []))
     found = search(plan, output, workers=workers, quiet=quiet)
     _print_figures(f"best of {len(found.trials)} trials, {output / 'best.toml'}", {plan.figure: found.value})
     for key, share in found.importance.items():

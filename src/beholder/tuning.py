@@ -13,7 +13,7 @@ import tomllib
 import typing
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +26,7 @@ from beholder.errors import (
     StoppedError,
     TrainingError,
 )
+from beholder.locks import end_with_parent, locked
 from beholder.progress import quieted, tell
 from beholder.training.config import SECTIONS, Config
 from beholder.training.curves import draw_study
@@ -47,6 +48,8 @@ WITHOUT_EFFECT = {
     "model.members": "a trial trains one network",
 }
 """Keys that it makes no sense to search, and why."""
+CHECKED = ("loss.", "synthesis.", "run.batch")
+"""Beginnings of keys that decide whether an option has an effect: where one is searched, each trial is checked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +95,8 @@ class Study:
     def read(cls, path: str | Path) -> Study:
         """A Study out of a TOML file: a configuration and a section [tune] with its own table `space`."""
         try:
-            sections = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            # editors on Windows put a mark in front
+            sections = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"the study {path} cannot be read: {error}") from error
         except tomllib.TOMLDecodeError as error:
@@ -100,11 +104,21 @@ class Study:
         mine = sections.pop("tune", None)
         if not isinstance(mine, dict):
             raise InputError(f"{path} has no section [tune]; a study needs one, with the table [tune.space]")
-        known = {"space", "method", "trials", "figure", "prune", "startup", "seed"}
-        for key in mine:
-            if key not in known:
-                raise InputError(f"unknown key tune.{key}; [tune] knows {', '.join(sorted(known))}")
+        _check_keys(mine)
         return cls(base=Config.of(sections), **mine)
+
+    def changed(self, changes: Mapping[str, Any]) -> Study:
+        """The study with some keys changed, dotted: of the base, ``tune.…``, or ``tune.space.section.key``."""
+        mine: dict[str, Any] = {}
+        space = dict(self.space)
+        for key, value in changes.items():
+            section, _, name = key.partition(".")
+            if section == "tune":
+                inner = name.removeprefix("space.")
+                (mine if inner == name else space)[inner] = value
+        _check_keys(mine)
+        base = self.base.replace({k: v for k, v in changes.items() if k.partition(".")[0] != "tune"})
+        return replace(self, base=base, **{"space": space, **mine})
 
 
 @dataclass(frozen=True)
@@ -120,6 +134,13 @@ class Found:
 
 class Pruned(Exception):  # noqa: N818  # it is no error
     """A trial is so poor that it is ended."""
+
+
+def _check_keys(mine: Mapping[str, Any]) -> None:
+    known = {f.name for f in fields(Study)} - {"base"}
+    for key in mine:
+        if key not in known:
+            raise InputError(f"unknown key tune.{key}; [tune] knows {', '.join(sorted(known))}")
 
 
 def _check_span(base: Config, key: str, span: Any, method: str) -> None:
@@ -201,34 +222,36 @@ def tune(study: Study, folder: str | Path, *, workers: int = 1, quiet: bool = Fa
     """Run a study, or go on with it, and write trials.csv, tuning.png and best.toml beside its database.
 
     folder: of the study; every trial has its own in it. workers: trials at once, each a process. Raises InputError for
-    a folder with another study, StoppedError after an interrupt, when all state is kept.
+    a folder with another study, OutputError for one in which a study is under way, StoppedError after an interrupt,
+    when all state is kept.
     """
     folder = Path(folder)
     with _calm():
         data = _gather(study)
-        folder.mkdir(parents=True, exist_ok=True)
-        _claim(study, folder, data)
-        _revive(study, folder)
-        if study.method == "grid":
-            _lay_out(study, folder)
-        if workers > 1:
-            _in_processes(study, folder, data, workers, quiet=quiet)
-        else:
-            _work(study, folder, data, quiet=quiet)
-        return _conclude(study, folder)
+        with locked(folder, "a study"):
+            _claim(study, folder, data)
+            _revive(study, folder)
+            if study.method == "grid":
+                _lay_out(study, folder)
+            if workers > 1:
+                _in_processes(study, folder, data, workers, quiet=quiet)
+            else:
+                _work(study, folder, data, quiet=quiet)
+            return _conclude(study, folder)
 
 
 def _gather(study: Study) -> Any:
     """The data of all trials; InputError also for an architecture that nobody knows, which only PyTorch can tell."""
     from beholder.models.assessors.architectures import find_architecture
     from beholder.training import open_data  # it says which extra is missing
+    from beholder.training.opening import check_pictures
 
     for name in study.space.get("model.architecture", [study.base.model.architecture]):
         find_architecture(name)
+    if not any(key.startswith(CHECKED) for key in study.space):
+        study.base.check()
     data = open_data(study.base)
-    for part in ("train", "validation"):
-        if not len(data.of(part)):
-            raise InputError(f"the data set has no picture in the split {part!r}; set data.shares or data.split")
+    check_pictures(data, study.base)
     return data
 
 
@@ -337,6 +360,15 @@ def _suggest(trial: Any, study: Study) -> dict[str, Any]:
     return changes
 
 
+def _changed(study: Study, changes: Mapping[str, Any]) -> Config:
+    """The configuration of a trial, without the settings of losses that other trials have."""
+    config = study.base.replace(changes)
+    if not any(key.startswith("loss.terms") for key in study.space):
+        return config
+    kept = {name: dict(values) for name, values in config.loss.settings.items() if name in config.loss.terms}
+    return config.replace({"loss.settings": kept})
+
+
 def _finished(kept: Any) -> list[Any]:
     from optuna.trial import TrialState
 
@@ -418,7 +450,7 @@ def _work(
             tell(f"trial {finished + 1} of {most}: {told}")
         try:
             with _threads(study.base.run.threads):
-                value = _try(study, study.base.replace(changes), data, folder / place, trial)
+                value = _try(study, _changed(study, changes), data, folder / place, trial)
             kept.tell(trial, value)
             proven = True
         except (Pruned, TrainingError) as error:  # a rate too high is a finding, no reason to end the study
@@ -459,6 +491,7 @@ def _try(study: Study, config: Config, data: Any, folder: Path, trial: Any) -> f
     """The figure of the best epoch of one training; Pruned where no epoch has one."""
     from beholder.training.fitting import begun_from, train_member
 
+    config.check()
     sign = 1 if FIGURES[study.figure] == "maximize" else -1
 
     def report(curves: list[dict[str, float]]) -> None:
@@ -469,11 +502,12 @@ def _try(study: Study, config: Config, data: Any, folder: Path, trial: Any) -> f
     def watch(curves: list[dict[str, float]]) -> None:
         report(curves)
         if study.prune and trial.should_prune():
-            raise Pruned
+            value = curves[-1][study.figure]  # of no number every pruner says that it is poor
+            raise Pruned("" if math.isfinite(value) else f"{study.figure} was no number in epoch {len(curves)}")
 
-    folder.mkdir(exist_ok=True)
-    (folder / "config.toml").write_text(config.to_toml(), encoding="utf-8")
-    _, curves = train_member(begun_from(config), data, folder, watch=watch, quiet=True)
+    with locked(folder, "a trial"):
+        (folder / "config.toml").write_text(config.to_toml(), encoding="utf-8")
+        _, curves = train_member(begun_from(config), data, folder, watch=watch, quiet=True)
     report(curves)  # a training that had ended before does not show its epochs again
     good = [c for c in curves if math.isfinite(c[study.figure])]
     if not good:
@@ -506,12 +540,13 @@ def _in_processes(study: Study, folder: Path, data: Any, workers: int, *, quiet:
 def _process(  # pragma: no cover  # in another process
     study: Study, folder: Path, data: Any, quiet: bool, turn: Any
 ) -> None:
+    end_with_parent()
     with _calm():
         try:
             _work(study, folder, data, quiet=quiet, turn=turn)
         except (StoppedError, KeyboardInterrupt):
             sys.exit(0)
-        except BeholderError as error:
+        except (BeholderError, OSError) as error:
             tell(f"beholder: {error}")
             sys.exit(1)
 
@@ -535,7 +570,7 @@ def _conclude(study: Study, folder: Path) -> Found:
             "see its trials.csv, and search other values in another folder"
         )
     best = kept.best_trial
-    config = study.base.replace(_decoded(best.params, study))
+    config = _changed(study, _decoded(best.params, study))
     (folder / "best.toml").write_text(config.to_toml(), encoding="utf-8")
     importance = _importance(kept, study)
     (folder / "best.json").write_text(

@@ -7,6 +7,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +64,22 @@ def _read_json_lines(path: Path) -> Iterator[Record]:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
+                row = json.loads(line, object_pairs_hook=partial(_once, f"{path.name}, line {number}"))
             except json.JSONDecodeError as error:
                 raise ReadError(f"{path.name}, line {number}: not JSON: {error.msg}") from error
             if not isinstance(row, dict):
                 raise InputError(f"{path.name}, line {number}: expected an object such as {{...}}, got {line[:40]!r}")
             yield number, row
+
+
+def _once(place: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, which would take the last of several values of one key."""
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        keys = [key for key, _ in pairs]
+        doubled = next(key for key in keys if keys.count(key) > 1)
+        raise InputError(f"{place}: the key {doubled!r} is there twice; leave one out")
+    return row
 
 
 def _read_parquet(path: Path) -> Iterator[Record]:

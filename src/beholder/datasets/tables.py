@@ -11,12 +11,12 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from beholder.datasets.records import Record, read_records
-from beholder.errors import InputError, MissingExtraError, OutputError, RangeError
+from beholder.datasets.records import READERS, Record, read_records
+from beholder.errors import InputError, MissingExtraError, OutputError, RangeError, ReadError
 
 COLUMNS = ("image", "mos", "std", "reference", "group", "split", "type", "level")
 SPLITS = ("train", "validation", "test")
@@ -34,7 +34,8 @@ class Sample:
 
     mos, std: mean and standard deviation of the opinions on 0-100, higher is better; std None where unknown.
     reference: the picture that it was made of, where it was. group: its content; pictures of one group stay in one
-    split. split: "train", "validation", "test" or empty. type, level: of the distortion, where it is known.
+    split. split: "train", "validation", "test" or empty. type, level: of the distortion, where it is known. line: of
+    the table, 0 where there is none; it is no part of what is compared.
     """
 
     image: Path
@@ -45,6 +46,7 @@ class Sample:
     split: str = ""
     type: str = ""
     level: float | None = None
+    line: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -171,15 +173,15 @@ class _Faults:
         self.only_ranges = True
 
     def add(self, line: int, text: str, *, value_range: bool = False) -> None:
-        self.told.append(f"line {line}: {text}")
+        self.told.append(f"line {line}: {text}" if line else text)
         self.only_ranges &= value_range
 
-    def tell(self) -> None:
+    def tell(self, kind: type[InputError] | None = None, advice: str = "") -> None:
         if not self.told:
             return
         rest = f"; and {len(self.told) - TOLD} more" if len(self.told) > TOLD else ""
-        kind = RangeError if self.only_ranges else InputError
-        raise kind(f"{self.table}, " + "; ".join(self.told[:TOLD]) + rest)
+        kind = kind or (RangeError if self.only_ranges else InputError)
+        raise kind(f"{self.table}, " + "; ".join(self.told[:TOLD]) + rest + (f": {advice}" if advice else ""))
 
 
 def build(
@@ -213,6 +215,10 @@ def _sample(
     line: int, cells: Mapping[str, Any], scale: tuple[float, float], root: Path, faults: _Faults
 ) -> Sample | None:
     before = len(faults.told)
+    for ours, value in cells.items():
+        if isinstance(value, bytes):
+            faults.add(line, f"{ours} is bytes, not text; write that column as strings")
+            return None
     image, reference = _text(cells.get("image")), _text(cells.get("reference"))
     if not image:
         faults.add(line, "image is empty")
@@ -240,7 +246,19 @@ def _sample(
         split=_SPLIT_WORDS[word],
         type=_text(cells.get("type")),
         level=level,
+        line=line,
     )
+
+
+def look_for(dataset: Dataset, *, references: bool) -> None:
+    """Raise ReadError that names the lines whose picture, or where `references` its reference, is no file."""
+    table = Path(dataset.source)  # or, of known data sets, a citation
+    faults = _Faults(table.name if table.suffix.lower() in READERS else dataset.name)
+    for sample in dataset.samples:
+        for path in (sample.image, sample.reference if references else None):
+            if path is not None and not path.is_file():
+                faults.add(sample.line, f"there is no file {str(path)!r}")
+    faults.tell(ReadError, "correct the table, or the folder that its paths start from")
 
 
 def _text(value: Any) -> str:
@@ -255,8 +273,9 @@ def _number(line: int, column: str, value: Any, faults: _Faults) -> float | None
     """None for an empty cell, and for a fault, which is noted."""
     if value is None or value == "":
         return None
+    odd = isinstance(value, bool) or (isinstance(value, str) and ("_" in value or not value.isascii()))
     try:
-        number = math.nan if isinstance(value, bool) else float(value)
+        number = math.nan if odd else float(value)  # Python would read 0_4, and digits of any script
     except (TypeError, ValueError):
         number = math.nan
     if not math.isfinite(number):

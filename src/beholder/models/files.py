@@ -63,13 +63,14 @@ def save_model(path: str | Path, state: Mapping[str, Any], header: Mapping[str, 
     state: name to tensor; header: JSON-able, gets ``format`` added. Source: safetensors 0.5, no pickle involved.
     """
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     kept = {
         k: v.detach().to(torch.float16 if half and v.is_floating_point() else v.dtype).clone().contiguous()
         for k, v in state.items()
     }
-    save_file(kept, str(path), metadata={KEY: json.dumps({**header, "format": FORMAT}, sort_keys=True)})
+    # its own way of writing files leaves them to their owner alone, whatever the umask
+    Path(path).write_bytes(save(kept, metadata={KEY: json.dumps({**header, "format": FORMAT}, sort_keys=True)}))
 
 
 def read_arrays(path: str | Path) -> dict[str, NDArray[Any]]:

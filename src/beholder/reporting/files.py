@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -14,6 +13,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from beholder.errors import OutputError
+from beholder.locks import lock_file
 from beholder.reporting.formats import need_pyarrow, write_csv, write_json, write_parquet
 from beholder.reporting.page import write_page
 from beholder.reporting.rows import Row, RowSource, clean_row, json_bytes
@@ -104,18 +104,10 @@ class RowFile:
 
     def _lock(self) -> None:
         """Two runs that write one file would mix their rows; the second one is told so."""
-        if sys.platform == "win32":
-            return
-        import fcntl
-
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not lock_file(self._file):
             raise OutputError(
                 f"another run is writing {str(self.path)!r} right now; wait for it or choose another name"
-            ) from error
-        except OSError:  # file systems without locks (some network shares) still take the rows
-            return
+            )
 
     def _recover(self, restart: bool) -> int:
         """Find the rows of an interrupted run, drop a torn last line; returns where the rows begin."""

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 from beholder.training.config import Config
 
 if TYPE_CHECKING:
-    from beholder.training.fitting import Result, fit, open_data
+    from beholder.training.fitting import Result, fit
+    from beholder.training.opening import open_data
 
 __all__ = ["Config", "Result", "fit", "open_data"]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import tomllib
 import typing
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,9 @@ from typing import Any, Literal
 from beholder.errors import InputError
 
 AUTO = "auto"
+NAMES: dict[Any, str] = {tuple: "list", Mapping: "table"}
+"""What TOML calls the types of fields that hold several values."""
+DEVICES = re.compile(r"auto|cpu|1|\d{1,4},", re.ASCII)
 LARGEST = 2**31 - 1
 """Of whole numbers: what PyTorch and NumPy take everywhere, a seed multiplied by steps included."""
 
@@ -143,7 +147,9 @@ class Run:
     seed: int = _field(0, "of weights, order, crops and distortions", least=0)
     workers: int = _field(0, "processes that prepare pictures beside the training; 0: none", least=0)
     threads: int = _field(0, "of PyTorch; 0: all processors; 1 makes a CPU run repeatable to the last bit", least=0)
-    devices: str = _field("auto", "'auto', 'cpu', or GPUs as Lightning writes them: '1', '0,1'")
+    devices: str = _field(
+        "auto", "the one to run on: 'auto', 'cpu', '1' (any GPU), or a GPU's number and a comma: '0,'"
+    )
     patience: int = _field(0, "epochs without a better validation SRCC after which it stops; 0: never", least=0)
     minutes: float = _field(0.0, "time after which it stops at the end of a step; 0: none", least=0)
     checkpoint_minutes: float = _field(5.0, "how often the state is kept, beside every epoch's end", least=0)
@@ -178,7 +184,18 @@ class Config:
 
     def __post_init__(self) -> None:
         for section in fields(self):
-            _check(section.name, getattr(self, section.name))
+            part, kind = getattr(self, section.name), SECTIONS[section.name]
+            if not isinstance(part, kind):
+                raise InputError(
+                    f"{section.name} must be of type {kind.__name__}, got {part!r} ({type(part).__name__}); "
+                    "Config.of makes a Config of nested mappings"
+                )
+            _check(section.name, part)
+        if not DEVICES.fullmatch(self.run.devices):
+            raise InputError(
+                "run.devices must be 'auto', 'cpu', '1' or a GPU's number and a comma such as '0,', got "
+                f"{self.run.devices!r}; a training runs on one device"
+            )
         if not (self.data.shares[0] and self.data.shares[1]):
             raise InputError(
                 "data.shares are those of train, validation and test; training needs the first two above 0, as "
@@ -190,17 +207,9 @@ class Config:
 
         A recipe may leave such an option to the command line, so that this is asked of what is to be trained.
         """
-        part = self.synthesis
-        if part.count and not part.photographs:
-            raise InputError(
-                f"synthesis.count = {part.count} needs synthesis.photographs, a folder of pristine photographs; "
-                "name it, or set synthesis.count = 0"
-            )
-        if part.photographs and not part.count:
-            raise InputError(
-                f"synthesis.photographs = {part.photographs!r} needs synthesis.count, the distorted pictures in an "
-                "epoch; set it above 0, or leave the photographs out"
-            )
+        from beholder.training.options import check_options  # which knows this module
+
+        check_options(self)
 
     @classmethod
     def read(cls, path: str | Path) -> Config:
@@ -341,7 +350,7 @@ def _fit(key: str, value: Any, hint: Any) -> Any:
             raise InputError(f"{key} must be a finite number, got one of {len(str(value))} digits") from error
     if isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
-    wanted = getattr(hint, "__name__", str(hint))
+    wanted = NAMES.get(origin, getattr(hint, "__name__", str(hint)))
     raise InputError(f"{key} must be of type {wanted}, got {value!r} ({type(value).__name__})")
 
 

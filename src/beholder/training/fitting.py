@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 import time
@@ -20,13 +19,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from beholder.datasets.known import open_dataset
-from beholder.datasets.splits import hold_out, read_split, split, write_split
-from beholder.datasets.tables import Dataset, read_table
+from beholder.datasets.tables import Dataset
 from beholder.distortions.chains import list_distortions
 from beholder.distortions.registry import Distortion, find
-from beholder.errors import InputError, ModelError, OutputError, StoppedError
+from beholder.errors import InputError, ModelError, StoppedError
 from beholder.evaluation import agreement
+from beholder.locks import locked
 from beholder.models.assessors.architectures import check_model, find_architecture
 from beholder.models.assessors.bodies import find_bodies, freeze
 from beholder.models.assessors.costs import count_parameters
@@ -34,6 +32,7 @@ from beholder.models.assessors.domain import Domain
 from beholder.models.assessors.ensembles import Ensemble
 from beholder.models.assessors.heads import Standard, set_target
 from beholder.models.assessors.networks import fold_norms, is_code, load_network, make_network, save_network
+from beholder.models.backbones import read_state as read_tensors
 from beholder.models.cards import card_of
 from beholder.models.files import load_model, read_header, shipped
 from beholder.progress import Counter, quieted, tell
@@ -42,10 +41,22 @@ from beholder.training.calibration import conformal_interval, coverage, domain_o
 from beholder.training.config import Config
 from beholder.training.curves import draw_curves
 from beholder.training.feeding import Feed, Loader
-from beholder.training.learning import LAST, Assessing, Best, Keeper
+from beholder.training.folders import (
+    LAST,
+    claim,
+    damaged,
+    is_done,
+    read_figures,
+    read_seconds,
+    read_state,
+    told,
+    write_end,
+)
+from beholder.training.learning import Assessing, Best, Keeper
+from beholder.training.logs import make_loggers
+from beholder.training.opening import check_pictures, open_data, tell_of_crop
 from beholder.version import __version__
 
-SPLIT, RUN = "split.json", "run.json"
 TRAINED = ("beholder", "cnniqa")
 """Shipped models that a training may go on from."""
 MOST_FOR_DOMAIN = 2000
@@ -68,14 +79,34 @@ def fit(config: Config, folder: str | Path, *, restart: bool = False, quiet: boo
 
     folder: the run's: configuration, split, checkpoints, figures.csv, curves.png, model.safetensors and model.onnx. A
     run that was interrupted there goes on, unless `restart`. quiet: no progress on stderr. Raises InputError for a
-    configuration or data that do not fit, StoppedError after an interrupt, when the state is kept.
+    configuration or data that do not fit, ReadError for pictures that are not there, ModelError for a run whose files
+    are damaged, OutputError for a folder in which another run is under way, StoppedError after an interrupt, when the
+    state is kept.
     """
+    if not isinstance(config, Config):
+        raise InputError(
+            f"fit takes a Config, got {config!r} ({type(config).__name__}); Config.read opens a file, Config.of takes "
+            "nested mappings"
+        )
     folder, begun = Path(folder).absolute(), time.monotonic()
     config.check()
     config = begun_from(config)
     _check_model(config)
     data = open_data(config, None if restart else folder)
-    _claim(folder, config, data, restart=restart)
+    check_pictures(data, config)
+    if not quiet:
+        tell_of_crop(data.of("train"), config)
+    with locked(folder, "a run"):
+        claim(folder, config, data, restart=restart)
+        model, found, curves = _train(config, data, folder, quiet=quiet)
+        draw_curves(curves, folder / "curves.png", f"{config.model.architecture} on {data.name}")
+    return Result(model, found, len(curves), time.monotonic() - begun, curves)
+
+
+def _train(
+    config: Config, data: Dataset, folder: Path, *, quiet: bool
+) -> tuple[Path, dict[str, float], list[dict[str, float]]]:
+    """The model's file, its figures on validation, and those of the last member's epochs."""
     threads = torch.get_num_threads()
     torch.set_num_threads(config.run.threads or threads)
     try:
@@ -85,11 +116,9 @@ def fit(config: Config, folder: str | Path, *, restart: bool = False, quiet: boo
             members.append(network)
             curves = figures
         network = members[0] if len(members) == 1 else Ensemble(members)
-        model, found = _finish(network, config, data, folder, curves, quiet=quiet)
+        return *_finish(network, config, data, folder, curves, quiet=quiet), curves
     finally:
         torch.set_num_threads(threads)
-    draw_curves(curves, folder / "curves.png", f"{config.model.architecture} on {data.name}")
-    return Result(model, found, len(curves), time.monotonic() - begun, curves)
 
 
 def _check_model(config: Config) -> None:
@@ -128,118 +157,15 @@ def find_weights(weights: str) -> Path:
     if weights in TRAINED:
         return shipped(f"{weights}.safetensors")
     path = Path(weights)
-    return path.with_suffix(".safetensors") if path.suffix == ".onnx" else path
-
-
-def open_data(config: Config, folder: Path | None = None) -> Dataset:
-    """The data set of a configuration, every picture with its split; InputError where it is not said which.
-
-    folder: of a run, whose split is taken where its configuration has the same section [data].
-    """
-    part = config.data
-    if bool(part.name) == bool(part.table):
-        raise InputError("the configuration needs either data.name (a known data set) or data.table (one's own)")
-    if part.name:
-        if not part.root:
-            raise InputError(f"data.name = {part.name!r} needs data.root, the folder of that data set")
-        data = open_dataset(part.name, part.root)
-    else:
-        if len(part.scale) != 2:
-            raise InputError(
-                "data.table needs data.scale = [worst, best]: the values of the worst and of the best opinion, "
-                "such as [1, 5] for MOS or [100, 0] for DMOS; it is never guessed"
-            )
-        data = read_table(part.table, scale=(part.scale[0], part.scale[1]), root=part.root or None)
-    if part.split:
-        return read_split(part.split, data)
-    if folder is not None and _is_of(folder, config):
-        return read_split(folder / SPLIT, data)
-    return _divided(data, part.shares, part.seed)
-
-
-def _is_of(folder: Path, config: Config) -> bool:
-    """Whether a folder holds a run on this configuration's data, with its split."""
-    if not (folder / SPLIT).is_file() or not (folder / RUN).is_file():
-        return False
-    kept: bool = _known_run(folder).get("config", {}).get("data") == _absolute(config).to_dict()["data"]
-    return kept
-
-
-def _known_run(folder: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads((folder / RUN).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{folder / RUN} is damaged ({error}); choose another folder, or remove this one") from error
-    return found
-
-
-def _divided(data: Dataset, shares: tuple[float, float, float], seed: int) -> Dataset:
-    """The data with splits: those of its table where it has them, an official test split left alone."""
-    train, held = shares[:2]
-    marked = data.splits
-    if "train" in marked:
-        if "" in marked:
-            raise InputError(
-                f"{marked['']} pictures of {data.name} are in no split and others are: {marked}; give every row a "
-                "split, or leave the column out"
-            )
-        return data if "validation" in marked else hold_out(data, held / (train + held), seed)
-    if "test" in marked and "" in marked:  # an official test split, and the rest to divide
-        rest = replace(data, samples=tuple(s for s in data.samples if not s.split))
-        chosen = {s.image: s for s in split(rest, (train / (train + held), held / (train + held), 0), seed).samples}
-        return replace(data, samples=tuple(chosen.get(s.image, s) for s in data.samples))
-    return split(data, shares, seed)
-
-
-HOW = {"workers": 0, "minutes": 0.0, "checkpoint_minutes": 0.0, "threads": 0, "devices": "auto", "loggers": []}
-"""Fields of [run] that do not make another run, at their neutral values."""
-PATHS = ("data.table", "data.root", "data.split", "synthesis.photographs", "input.cache", "input.frozen_cache")
-"""Fields of a configuration that hold paths."""
-
-
-def _absolute(config: Config) -> Config:
-    """The configuration with absolute paths, so that it holds in any working folder."""
-    return _with_paths(config, lambda path: str(Path(path).absolute()))
-
-
-def _told(config: Config) -> Config:
-    """The configuration with the last part of every path alone: what goes into a model file, which travels."""
-    config = _with_paths(config, lambda path: Path(path).name)
-    weights = config.model.weights
-    return config.replace({"model.weights": Path(weights).name if weights else weights})
-
-
-def _with_paths(config: Config, change: Callable[[str], str]) -> Config:
-    sections = config.to_dict()
-    given = {key: sections[key.split(".")[0]][key.split(".")[1]] for key in PATHS}
-    return config.replace({key: change(value) for key, value in given.items() if value})
-
-
-def _claim(folder: Path, config: Config, data: Dataset, *, restart: bool) -> None:
-    """Make the run's folder this configuration's; InputError where it holds another one's run."""
-    for name in ("train", "validation"):
-        if not len(data.of(name)):
-            raise InputError(f"the data set has no picture in the split {name!r}; set data.shares or data.split")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be made a run's folder: {error}") from error
-    path = folder / RUN
-    if not path.is_file() and any((folder / name).exists() for name in (SPLIT, "config.toml")):
-        raise InputError(f"{folder} holds files of yours that a run would overwrite; choose a folder for runs alone")
-    sections = _absolute(config).to_dict()
-    sections["run"] |= HOW  # how, not what
-    mine = {"config": sections, "data": data.digest}
-    if restart:
-        for old in [*folder.glob("member-*/*.ckpt"), *folder.glob("member-*/best.pt"), *folder.glob("member-*/done")]:
-            old.unlink()
-    elif path.is_file() and _known_run(folder) != mine and any(folder.glob("member-*/*")):
-        raise InputError(
-            f"{folder} holds a run of another configuration or other data; choose another folder, or restart"
+    if path.suffix != ".onnx":
+        return path
+    beside = path.with_suffix(".safetensors")
+    if not beside.is_file():
+        raise ModelError(
+            f"model.weights = {weights!r} is for scoring; a training goes on from the weights that were written beside "
+            f"it, and {beside} is not there: bring it, or name another model file"
         )
-    path.write_text(json.dumps(mine, indent=1), encoding="utf-8")
-    (folder / "config.toml").write_text(_absolute(config).to_toml(), encoding="utf-8")
-    write_split(data, folder / SPLIT, seed=config.data.seed, shares=config.data.shares)
+    return beside
 
 
 def _types(config: Config) -> Sequence[Distortion]:
@@ -308,24 +234,14 @@ def train_member(
     assessing = Assessing(network, config, steps, seed)
     keeper = Keeper(train, folder, run.checkpoint_minutes, run.minutes)
     best = Best(folder, watch or _teller(run.epochs, quiet=quiet))
-    if not _is_done(folder, run.minutes):
+    if not is_done(folder, run.minutes):
         _run(assessing, train, validation, [keeper, best], folder, quiet=quiet)
-        (folder / "figures.json").write_text(json.dumps(assessing.figures), encoding="utf-8")
-        (folder / "done").write_text(f"{keeper.seconds:.0f} seconds{' limited' * keeper.limited}\n", encoding="utf-8")
+        write_end(folder, assessing.figures, keeper.seconds, limited=keeper.limited)
         if not keeper.limited:
             (folder / LAST).unlink(missing_ok=True)
-    network.load_state_dict(torch.load(best.path, map_location="cpu", weights_only=True))
-    figures: list[dict[str, float]] = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
+    _load_best(network, best.path)
+    figures = read_figures(folder)
     return network.eval(), figures
-
-
-def _is_done(folder: Path, minutes: float) -> bool:
-    """Whether a member's training has ended, and not by a limit of time that is wider or gone now."""
-    path = folder / "done"
-    if not path.is_file():
-        return False
-    seconds, *words = path.read_text(encoding="utf-8").split()
-    return "limited" not in words or 0 < 60 * minutes <= float(seconds) or not (folder / LAST).is_file()
 
 
 def _run(
@@ -337,6 +253,9 @@ def _run(
 
     config = assessing.config
     run, part = config.run, config.optimiser
+    accelerator, devices = _device(run.devices)
+    state = folder / LAST
+    kept = read_state(state) if state.is_file() else None
     if run.patience:
         callbacks = [
             *callbacks,
@@ -347,14 +266,14 @@ def _run(
         callbacks = [*callbacks, TQDMProgressBar(refresh_rate=10)]
     with _calm():
         trainer = lightning.Trainer(
-            accelerator="cpu" if run.devices == "cpu" else "auto",
-            devices=1 if run.devices in ("auto", "cpu") else run.devices,
+            accelerator=accelerator,
+            devices=devices,
             precision="bf16-mixed" if run.precision == "bf16" else "32-true",
             max_epochs=run.epochs,
             accumulate_grad_batches=run.accumulate,
             gradient_clip_val=part.clip or None,
             callbacks=callbacks,
-            logger=_loggers(run.loggers, folder),
+            logger=make_loggers(run.loggers, folder, 0 if kept is None else kept["global_step"]),
             default_root_dir=folder,
             enable_checkpointing=False,
             enable_progress_bar=bar,
@@ -363,35 +282,25 @@ def _run(
             log_every_n_steps=10,
             use_distributed_sampler=False,
         )
-        state = folder / LAST
         try:
-            trainer.fit(assessing.to(memory_format=torch.channels_last), train, validation, ckpt_path=_known(state))
+            network = assessing.to(memory_format=torch.channels_last)
+            trainer.fit(network, train, validation, ckpt_path=None if kept is None else state)
         except SystemExit as error:  # Lightning's answer to a second interrupt
             raise StoppedError(
                 f"the training was stopped at once; what {state} holds, the same command goes on from"
             ) from error
 
 
-def _known(state: Path) -> Path | None:
-    return state if state.is_file() else None
-
-
-def _loggers(names: tuple[str, ...], folder: Path) -> list[Any]:
-    """Lightning's loggers by name; InputError where one's package is missing."""
-    from pytorch_lightning import loggers
-
-    makers: dict[str, Callable[[], Any]] = {
-        "csv": lambda: loggers.CSVLogger(folder, name="", version="log"),
-        "tensorboard": lambda: loggers.TensorBoardLogger(folder, name="", version="tensorboard"),
-        "mlflow": lambda: loggers.MLFlowLogger(experiment_name="beholder", save_dir=str(folder / "mlflow")),
-    }
-    found = []
-    for name in names:
-        try:
-            found.append(makers[name]())
-        except ModuleNotFoundError as error:
-            raise InputError(f"run.loggers: {name} needs: pip install {name}") from error
-    return found
+def _device(name: str) -> tuple[str, int | list[int]]:
+    """Lightning's accelerator and devices: one alone; InputError for a GPU that is not there."""
+    if not name.endswith(","):
+        return "cpu" if name == "cpu" else "auto", 1
+    number, there = int(name[:-1]), torch.cuda.device_count()
+    if number >= there:
+        raise InputError(
+            f"run.devices = {name!r} asks for GPU {number}, and there are {there}; count from 0, or 'auto'"
+        )
+    return "gpu", [number]
 
 
 @contextmanager
@@ -413,6 +322,14 @@ def _teller(epochs: int, *, quiet: bool) -> Any:
             tell(f"{begin}  {told}  RMSE {figures['rmse']:.2f}")
 
     return show
+
+
+def _load_best(network: nn.Module, path: Path) -> None:
+    """The weights of the best epoch."""
+    try:
+        network.load_state_dict(read_tensors(path))
+    except (ModelError, RuntimeError) as error:  # RuntimeError: tensors of another network
+        raise damaged(path, "no weights of this network") from error
 
 
 def _load_weights(network: nn.Module, path: str) -> None:
@@ -486,8 +403,8 @@ def _finish(
         "paper": card.paper,
         "reference": card.reference,
         "min_size": int(getattr(network, "min_size", card.crop)),
-        "config": _told(config).to_dict(),
-        "begun_from": _told(config).model.weights if card.bodies or config.model.weights != "imagenet" else "none",
+        "config": told(config).to_dict(),
+        "begun_from": told(config).model.weights if card.bodies or config.model.weights != "imagenet" else "none",
         "epochs": len(curves),
         "best_epoch": 1
         + max(range(len(curves)), key=lambda i: (curves[i]["srcc"] == curves[i]["srcc"], curves[i]["srcc"])),
@@ -502,7 +419,7 @@ def _finish(
         "validation": {name: round(value, 5) if math.isfinite(value) else None for name, value in figures.items()},
         "parameters": count_parameters(network),
         "seed": config.run.seed,
-        "seconds": sum(int(path.read_text().split()[0]) for path in folder.glob("member-*/done")),
+        "seconds": round(sum(read_seconds(path) for path in folder.glob("member-*/done"))),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"beholder": __version__}
         | {p: metadata.version(p) for p in ("torch", "numpy", "pytorch-lightning")},

@@ -24,10 +24,8 @@ from beholder.losses.opinions import Objective, Target
 from beholder.models.assessors.architectures import Judgement
 from beholder.training.config import Config
 from beholder.training.feeding import Batch, Loader
+from beholder.training.folders import LAST
 from beholder.training.optimisers import Plateau, make_optimiser, set_rates
-
-LAST = "last.ckpt"
-"""The file in a run's folder that an interrupted training goes on from."""
 
 
 class Assessing(lightning.LightningModule):
@@ -260,6 +258,8 @@ class Keeper(Callback):
         part = self.path.with_suffix(".part")
         trainer.save_checkpoint(part)
         part.replace(self.path)
+        for logger in trainer.loggers:  # what has been logged so far is in no state
+            logger.save()
         self.kept = time.monotonic()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -123,7 +124,9 @@ def build(name: str, settings: Mapping[str, Any] | None = None) -> nn.Module:
     _check_types(card, settings or {})
     told = f"{card.name} cannot be built with the settings {dict(settings or {})}"
     try:
-        network: nn.Module = card.build(**(settings or {}))
+        with warnings.catch_warnings():  # of layers without weights, which are an error below
+            warnings.filterwarnings("ignore", "Initializing zero-element", UserWarning)
+            network: nn.Module = card.build(**(settings or {}))
     except BeholderError:
         raise
     except FAULTS as error:
