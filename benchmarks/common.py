@@ -22,6 +22,7 @@ PEERS = (
     "beholder", "numpy", "numba", "simplejpeg", "pillow", "scikit-image", "torch", "piq", "torchmetrics",
     "frame-analytics", "fast-ssim", "blazediff-ssim", "opencv-python-headless",
 )  # fmt: skip
+QUICK = 0.01  # seconds
 
 
 def photograph(number: int, width: int, height: int, scale: float = 1.0) -> np.ndarray:
@@ -60,10 +61,11 @@ def interleave(
     """Time calls in turn, round by round, so that whatever disturbs the machine disturbs all; seconds.
 
     Each is called before the first round, and what then takes more than `slow` seconds takes part in three rounds
-    only. before: called before each of the timed calls. Of each, `cpu` is the median of the processor time of all
+    only. A quick call is timed right after an untimed one, so that none finds in the cache what another has left there,
+    and another does not. before: called before each of the timed calls. Of each, `cpu` is the median of the processor time of all
     threads and child processes: unlike the wall time, it hardly depends on what else the machine does.
     """
-    turns = dict.fromkeys(calls, rounds)
+    turns, quick = dict.fromkeys(calls, rounds), set()
     for name, call in calls.items():
         for _ in range(2):
             start = time.perf_counter()
@@ -73,11 +75,15 @@ def interleave(
                 break
         if took > slow:
             turns[name] = min(3, rounds)
+        if took < QUICK:
+            quick.add(name)
     times: dict[str, list[float]] = {name: [] for name in calls}
     busy: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(rounds):
         for name, call in calls.items():
             if turn < turns[name]:
+                if name in quick:
+                    call()
                 before()
                 start, used = time.perf_counter(), sum(os.times()[:4])
                 call()

@@ -51,7 +51,7 @@ FIELD: dict[str, tuple[str, dict[str, str]]] = {
     "ciede2000": ("rgb", {"frame-analytics": "ciede2000"}),
 }
 PROGRAM = "C++ ssimulacra2"
-WITHOUT = ("beholder", "beholder_fr", "lpips", "dists")  # networks are measured elsewhere
+BROUGHT = ("dists", "lpips", "lpips:squeeze", "lpips:vgg")  # networks whose weights the user brings: here random ones
 Batch = np.ndarray
 
 
@@ -68,8 +68,18 @@ def peers() -> dict[str, Callable[[str], Callable[..., Any]]]:
 
 def names() -> list[str]:
     """Those with peers first."""
-    cards = [c for c in bh.list_metrics() if c.name not in WITHOUT and c.needs in ("reference", "image")]
-    return sorted((c.name for c in cards), key=lambda n: (not FIELD.get(n, ("", {}))[1], n))
+    plain = [c.name for c in bh.list_metrics() if c.needs in ("reference", "image") and not c.backbones]
+    return sorted((*plain, *BROUGHT), key=lambda n: (not FIELD.get(n, ("", {}))[1], n in BROUGHT, n))
+
+
+def measure_of(name: str) -> Any:
+    """The metric; with random weights where it wants them from the user."""
+    if name not in BROUGHT:
+        return bh.metric(name)
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+    from backbones import made
+
+    return made(name)
 
 
 def pictures(kind: str, size: tuple[int, int]) -> tuple[Batch, Batch]:
@@ -97,7 +107,7 @@ def calls_of(name: str, kind: str, functions: dict[str, str], size: tuple[int, i
     """What is timed, by "library, way"."""
     import torch
 
-    measure, field = bh.metric(name), peers()
+    measure, field = measure_of(name), peers()
     pair = pictures(kind, size)
     calls: dict[str, Callable[[], Any]] = {
         "beholder, bytes": lambda: float(measure(*arguments(measure, pair), threads=THREADS)[0])
@@ -162,7 +172,7 @@ def usable(calls: dict[str, Callable[[], Any]]) -> tuple[dict[str, Callable[[], 
 def peak(name: str) -> float:
     """Megabytes that measuring a 4K picture adds to a process of its own that has measured a small one."""
     done = subprocess.run(
-        [sys.executable, __file__, "--peak", name], capture_output=True, text=True, timeout=900, check=False
+        [sys.executable, __file__, "--peak", name], capture_output=True, text=True, timeout=1800, check=False
     )
     return float(done.stdout.split()[-1]) if done.returncode == 0 else float("nan")
 
@@ -174,7 +184,7 @@ def most_memory() -> int:
 
 
 def print_peak(name: str) -> None:
-    measure = bh.metric(name)
+    measure = measure_of(name)
     measure(*arguments(measure, pictures("rgb", SMALL)), threads=THREADS)
     before = most_memory()
     whole = np.empty((2, HUGE[1] // 8, 8, HUGE[0] // 8, 8, 3), np.uint8)  # blocks of 8x8: nothing is made on the way
@@ -199,7 +209,7 @@ def main() -> None:
     for name in [n for n in names() if not settings.only or n in settings.only.split(",")]:
         kind, functions = FIELD.get(name, ("rgb", {}))
         calls, failed = usable(calls_of(name, kind, functions, SIZE))
-        small = bh.metric(name)
+        small = measure_of(name)
         at_small = arguments(small, pictures(kind, SMALL))
         calls["beholder, bytes, 512x384"] = lambda small=small, given=at_small: float(small(*given, threads=THREADS)[0])
         if name == "ssimulacra2" and settings.ssimulacra2:

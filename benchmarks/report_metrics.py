@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from common import HERE, RESULTS
-from ladders import FEW, SLOW
 from report import load, milliseconds, table
 from why import CASES
 
@@ -17,7 +16,8 @@ milliseconds, quartiles in brackets. "bytes" is a NumPy array of uint8 in memory
 precision in [0, 1], the same for all libraries; "with gradient" adds the way back to the first picture. "Times
 Beholder" compares a peer with Beholder on bytes where the row is a forward one, and with Beholder's gradient where it
 is one with gradient: above 1 is slower than Beholder. "4K" is the memory that a picture of 3840x2160 adds.
-Values differ where definitions do: see [where peers disagree](disagreements.md).
+Values differ where definitions do: see [where peers disagree](disagreements.md). `lpips` and `dists` ran with random
+weights, which takes as long as with the published ones; their peers fetch theirs from the network, and did not run.
 
 {machine}
 """
@@ -30,8 +30,7 @@ is two ladders, upwards and downwards. {good} of {all} ladders hold. Here are th
 to, or takes for an improvement.
 
 Not here are metrics of two sets (fid, kid, precision_recall), metrics of a network whose weights each user brings
-({brought}). {slow}, which take half a second and more for one
-picture, were tried on {few} of the photographs.
+({brought}).
 """
 DISAGREE = """# Where peers disagree
 
@@ -95,8 +94,6 @@ def ladders() -> str:
         good=good,
         all=len(rows),
         brought=brought,
-        slow=" and ".join(f"`{n}`" for n in SLOW),
-        few=FEW,
     )
     for needs, title in WHAT.items():
         cells = []

@@ -11,6 +11,7 @@ import torch
 from onnx import TensorProto
 from torch import Tensor
 
+from beholder.models.assessors.networks import OPSET
 from beholder.training.variants import store_half
 
 WEIGHTS = Path("src/beholder/models/weights")
@@ -33,6 +34,7 @@ def export(module: torch.nn.Module, inputs: dict[str, Tensor], outputs: list[str
         input_names=list(inputs),
         output_names=outputs,
         dynamic_shapes=tuple(dynamic[k] for k in inputs),
+        opset_version=OPSET,
         dynamo=True,
         external_data=False,
         verbose=False,
