@@ -62,8 +62,8 @@ def interleave(
 
     Each is called before the first round, and what then takes more than `slow` seconds takes part in three rounds
     only. A quick call is timed right after an untimed one, so that none finds in the cache what another has left there,
-    and another does not. before: called before each of the timed calls. Of each, `cpu` is the median of the processor time of all
-    threads and child processes: unlike the wall time, it hardly depends on what else the machine does.
+    and another does not. before: called before each of the timed calls. Of each, `cpu` is the median of the processor
+    time of all threads and child processes: unlike the wall time, it hardly depends on what else the machine does.
     """
     turns, quick = dict.fromkeys(calls, rounds), set()
     for name, call in calls.items():

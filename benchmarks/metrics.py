@@ -7,6 +7,7 @@ THREADS = 2
 os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))  # before the libraries are loaded
 
 import functools  # noqa: E402
+import json  # noqa: E402
 import subprocess  # noqa: E402
 import sys  # noqa: E402
 import tempfile  # noqa: E402
@@ -16,7 +17,7 @@ from typing import Any  # noqa: E402
 
 import numpy as np  # noqa: E402
 from arrays import pair_of_colours  # noqa: E402
-from common import interleave, save, wait_for_quiet  # noqa: E402
+from common import RESULTS, interleave, save, wait_for_quiet  # noqa: E402
 from peers import load_piq  # noqa: E402
 from PIL import Image  # noqa: E402
 
@@ -169,6 +170,13 @@ def usable(calls: dict[str, Callable[[], Any]]) -> tuple[dict[str, Callable[[], 
     return good, bad
 
 
+def kept(chosen: list[str]) -> list[dict[str, Any]]:
+    """The rows of other metrics out of the last run: a row holds all that is compared with each other."""
+    path = RESULTS / "metrics.json"
+    rows = json.loads(path.read_text())["rows"] if path.is_file() else []
+    return [row for row in rows if row["metric"] not in chosen]
+
+
 def peak(name: str) -> float:
     """Megabytes that measuring a 4K picture adds to a process of its own that has measured a small one."""
     done = subprocess.run(
@@ -197,7 +205,7 @@ def print_peak(name: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--only", default="", help="only these metrics, with commas between; nothing is saved")
+    parser.add_argument("--only", default="", help="only these metrics, with commas between")
     parser.add_argument("--patience", type=float, default=3.0, help="seconds to wait for other work before a metric")
     parser.add_argument("--ssimulacra2", default="", metavar="PATH", help="the author's program, to measure it, too")
     parser.add_argument("--peak", default="", help=argparse.SUPPRESS)
@@ -205,8 +213,9 @@ def main() -> None:
     if settings.peak:
         print_peak(settings.peak)
         return
-    rows = []
-    for name in [n for n in names() if not settings.only or n in settings.only.split(",")]:
+    chosen = settings.only.split(",") if settings.only else names()
+    rows = kept(chosen) if settings.only else []
+    for name in chosen:
         kind, functions = FIELD.get(name, ("rgb", {}))
         calls, failed = usable(calls_of(name, kind, functions, SIZE))
         small = measure_of(name)
@@ -226,8 +235,7 @@ def main() -> None:
         for n, took in times.items():
             print(f"{name:20s} {n:44s} {took['median'] * 1e3:9.2f} ms  {values[n]}", flush=True)
         print(f"{name:20s} 4K peak {memory:.0f} MB {failed or ''}", flush=True)
-        if not settings.only:
-            save("metrics", {"threads": THREADS, "size": SIZE, "rows": rows})
+        save("metrics", {"threads": THREADS, "size": SIZE, "rows": rows})
 
 
 if __name__ == "__main__":

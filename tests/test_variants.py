@@ -10,9 +10,9 @@ import torch
 from training import GENERAL, make_table, tiny
 
 import beholder as bh
-from beholder.errors import InputError, MissingExtraError, ModelError
+from beholder.errors import InputError, MissingExtraError, ModelError, SizeError
 from beholder.image import read_image
-from beholder.models.assessors.networks import fold_norms, is_folded, load_network, make_network, save_network
+from beholder.models.assessors.networks import OPSET, fold_norms, is_folded, load_network, make_network, save_network
 from beholder.models.cards import card_of, write_card
 from beholder.models.files import read_header, shipped
 from beholder.models.judging import Judge
@@ -51,6 +51,26 @@ def test_variants_say_nearly_the_same(run, kind, most):
     kinds = {t.data_type for t in stored}
     wanted = {"float16": "FLOAT16", "bfloat16": "BFLOAT16", "int8": "INT8"}[kind]
     assert getattr(onnx.TensorProto, wanted) in kinds
+
+
+@pytest.mark.parametrize("size", [(48, 90), (100, 130)])
+def test_the_shipped_quick_form_sees_small_pictures_as_the_whole_one_does(size):
+    picture = np.random.default_rng(1).integers(60, 200, (*size, 3), np.uint8)
+    row = bh.score(picture, layout="HWC", metrics=["beholder"], models="beholder-int8")
+    assert row["beholder-int8"].value == pytest.approx(row["beholder"].value, abs=4)
+    with pytest.raises(SizeError, match="at least 32x32"):
+        bh.score(picture[:31], layout="HWC", models="beholder-int8")
+
+
+def test_the_folder_of_a_run_stands_for_its_model(run):
+    folder, _ = run
+    assert Judge(folder).path == folder / "model.onnx"
+
+
+def test_graphs_are_of_the_version_whose_pooling_is_quick():
+    for name in ("beholder.onnx", "beholder.int8.onnx", "cnniqa.onnx", "beholder_fr.onnx", "lite0.onnx"):
+        versions = {o.domain: o.version for o in onnx.load(str(shipped(name)), load_external_data=False).opset_import}
+        assert versions[""] == OPSET
 
 
 def test_a_variant_that_loses_too_much_is_not_written(run):
