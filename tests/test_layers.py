@@ -48,6 +48,7 @@ TRAINING = (
     "training/fitting.py",
     "training/learning.py",
     "training/optimisers.py",
+    "training/ranks.py",
 )
 """Files that only a training loads, beside the networks."""
 SOURCES = sorted(ROOT.rglob("*.py"))

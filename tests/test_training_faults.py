@@ -85,12 +85,6 @@ def test_what_is_learned_from_is_taken(changes):
     Config().replace(changes).check()
 
 
-@pytest.mark.parametrize("name", ["2", "0,1", "-1", "foo", "0", "", "auto ", "cuda:0"])
-def test_a_training_runs_on_one_device(name):
-    with pytest.raises(InputError, match=r"run\.devices must be 'auto', .* a training runs on one device"):
-        Config().replace({"run.devices": name})
-
-
 def test_a_device_that_is_not_there_is_told(tmp_path):
     table = make_table(tmp_path, 8)
     with pytest.raises(InputError, match=r"run\.devices = '999,' asks for GPU 999, and there are \d+; count from 0"):

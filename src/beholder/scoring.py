@@ -19,8 +19,8 @@ from beholder.strips import stream
 class Row(Mapping[str, Any]):
     """What is known of one picture: ``row["ssim"]`` is a `Score`, ``row["width"]`` a fact.
 
-    image, reference: as given, or a word for what has no name; flags: warnings such as ``out_of_domain``, which name
-    the metric where several with an interval were asked for (``beholder:out_of_domain``); error: empty, or ``TypeName:
+    image, reference: as given, or a word for what has no name; flags: warnings such as ``out_of_domain``, after the
+    metric's name and a colon where several with an interval were asked for; error: empty, or ``TypeName:
     message`` of what failed: the picture, which then has no scores, or the metrics that it names, which are then not
     among the scores.
     """

@@ -30,6 +30,7 @@ from beholder.locks import end_with_parent, locked
 from beholder.progress import quieted, tell
 from beholder.training.config import SECTIONS, Config
 from beholder.training.curves import draw_study
+from beholder.training.folders import count_devices
 
 METHODS = ("grid", "random", "tpe", "gp")
 FIGURES: dict[str, Literal["maximize", "minimize"]] = {
@@ -285,7 +286,9 @@ def _claim(study: Study, folder: Path, data: Any) -> None:
 
 
 def _without_how(base: dict[str, Any]) -> dict[str, Any]:
-    return {**base, "run": {name: value for name, value in base["run"].items() if name not in HOW}}
+    run = {name: value for name, value in base["run"].items() if name not in HOW}
+    count = count_devices(base["run"]["devices"])  # steps of several devices have more pictures
+    return {**base, "run": run if count == "auto" else {**run, "devices": count}}
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from beholder.errors import InputError, OutputError, ReadError
 from beholder.progress import Counter
+from beholder.training import ranks
 from beholder.training.config import Config
 from beholder.training.feeding import Batch, Feed, Item, Known, target_of
 
@@ -92,12 +93,13 @@ class BegunFeed(Feed):
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
 
     def fill(self, *, quiet: bool) -> None:
-        """Work out what is not on disk yet, or is damaged there."""
+        """Work out what is not on disk yet, or is damaged there; processes of one training share that out by files."""
         missing = [
             (place, mirrored)
             for place in range(len(self.items))
             for mirrored in ((False, True) if self.flips else (False,))
-            if not self._is_whole(place, mirrored=mirrored)
+            if int(self.keys[place][:8], 16) % ranks.size() == ranks.rank()
+            and not self._is_whole(place, mirrored=mirrored)
         ]
         counter = Counter("frozen stages", len(missing), quiet=quiet)
         mode = self.network.training
@@ -106,6 +108,7 @@ class BegunFeed(Feed):
             self._make(place, mirrored=mirrored)
             counter.step()
         self.network.train(mode)
+        ranks.wait()
         self._part_contents()
 
     def _part_contents(self) -> None:

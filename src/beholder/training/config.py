@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 import tomllib
 import typing
 from collections.abc import Iterator, Mapping
@@ -17,11 +16,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from beholder.errors import InputError
+from beholder.training.devices import parse_devices
 
 AUTO = "auto"
 NAMES: dict[Any, str] = {tuple: "list", Mapping: "table"}
 """What TOML calls the types of fields that hold several values."""
-DEVICES = re.compile(r"auto|cpu|1|\d{1,4},", re.ASCII)
 LARGEST = 2**31 - 1
 """Of whole numbers: what PyTorch and NumPy take everywhere, a seed multiplied by steps included."""
 
@@ -141,14 +140,18 @@ class Run:
     """How long, with what, where to."""
 
     epochs: int = _field(10, "passes over the training pictures", least=1)
-    batch: int = _field(16, "pictures in a step", least=1)
+    batch: int = _field(16, "pictures in a step, on each device", least=1)
     accumulate: int = _field(1, "steps whose gradients are added up", least=1)
     precision: Literal["32", "bf16"] = _field("32", "of the arithmetic: bf16 is quicker where the processor knows it")
     seed: int = _field(0, "of weights, order, crops and distortions", least=0)
     workers: int = _field(0, "processes that prepare pictures beside the training; 0: none", least=0)
-    threads: int = _field(0, "of PyTorch; 0: all processors; 1 makes a CPU run repeatable to the last bit", least=0)
+    threads: int = _field(
+        0, "of PyTorch in each process; 0: all processors; 1 makes a CPU run repeatable to the last bit", least=0
+    )
     devices: str = _field(
-        "auto", "the one to run on: 'auto', 'cpu', '1' (any GPU), or a GPU's number and a comma: '0,'"
+        "auto",
+        "what to run on: 'auto' (one GPU, else the CPU), 'cpu', GPUs by how many ('2') or by number ('0,' or '0,1'), "
+        "processes on the CPU ('cpu:2'); each takes batches of its own, so that a step has batch x devices pictures",
     )
     patience: int = _field(0, "epochs without a better validation SRCC after which it stops; 0: never", least=0)
     minutes: float = _field(0.0, "time after which it stops at the end of a step; 0: none", least=0)
@@ -191,11 +194,7 @@ class Config:
                     "Config.of makes a Config of nested mappings"
                 )
             _check(section.name, part)
-        if not DEVICES.fullmatch(self.run.devices):
-            raise InputError(
-                "run.devices must be 'auto', 'cpu', '1' or a GPU's number and a comma such as '0,', got "
-                f"{self.run.devices!r}; a training runs on one device"
-            )
+        parse_devices(self.run.devices)
         if not (self.data.shares[0] and self.data.shares[1]):
             raise InputError(
                 "data.shares are those of train, validation and test; training needs the first two above 0, as "

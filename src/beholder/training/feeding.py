@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from beholder.datasets.tables import Dataset, Sample
 from beholder.datasets.tiles import TileCache, decode
 from beholder.errors import InputError
 from beholder.losses.opinions import Target
+from beholder.training import ranks
 from beholder.training.config import Config
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
@@ -225,9 +227,9 @@ class Loader:
     """Batches of a feed, shuffled by (seed, epoch); goes on from any batch of any epoch.
 
     Pictures that are to be ordered or mixed (`chains`) stay in one batch. sizes: by place, where only pictures of one
-    size fit into a batch. join: what makes a batch of them. Several processes of one training share the batches out.
-    Every epoch has as many batches as the longest, the last ones of a shorter one being its first ones again: Lightning
-    counts them once.
+    size fit into a batch. join: what makes a batch of them. Several processes of one training share the batches out,
+    in turn; where these do not come out even, the first ones are taken again at the end. Every epoch has as many
+    batches as the longest, the last ones of a shorter one being its first ones again: Lightning counts them once.
     """
 
     def __init__(
@@ -260,16 +262,15 @@ class Loader:
         """See state_dict."""
 
     def _share(self) -> tuple[int, int]:
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            return torch.distributed.get_rank(), torch.distributed.get_world_size()
-        return 0, 1
+        return ranks.rank(), ranks.size()
 
     def batches(self, epoch: int) -> list[list[int]]:
         """Places of an epoch's pictures, batch by batch; some may be smaller."""
         found = self._packed(epoch)
         found += found[: self.count - len(found)]
         rank, world = self._share()
-        return found[rank : len(found) // world * world : world] if world > 1 else found
+        again = itertools.islice(itertools.cycle(found), -len(found) % world)  # all processes need as many
+        return [*found, *again][rank::world]
 
     def _packed(self, epoch: int) -> list[list[int]]:
         self.feed.set_epoch(epoch)
@@ -292,7 +293,7 @@ class Loader:
 
     def __len__(self) -> int:
         world = self._share()[1]
-        return self.count // world
+        return math.ceil(self.count / world)
 
     def __iter__(self) -> Iterator[Batch]:
         places = self.batches(self.epoch)[self.first :]  # read at the first step, not when Lightning asks for it

@@ -36,12 +36,15 @@ from beholder.models.backbones import read_state as read_tensors
 from beholder.models.cards import card_of
 from beholder.models.files import load_model, read_header, shipped
 from beholder.progress import Counter, quieted, tell
+from beholder.training import ranks
 from beholder.training.caching import BegunFeed, check_cache, collate_begun
 from beholder.training.calibration import conformal_interval, coverage, domain_of, fewest_pictures
 from beholder.training.config import Config
 from beholder.training.curves import draw_curves
+from beholder.training.devices import Devices, find_devices
 from beholder.training.feeding import Feed, Loader
 from beholder.training.folders import (
+    BEST,
     LAST,
     claim,
     damaged,
@@ -52,9 +55,11 @@ from beholder.training.folders import (
     told,
     write_end,
 )
+from beholder.training.launching import Line, train_on
 from beholder.training.learning import Assessing, Best, Keeper
 from beholder.training.logs import make_loggers
 from beholder.training.opening import check_pictures, open_data, tell_of_crop
+from beholder.training.strategies import make_environment, make_strategy
 from beholder.version import __version__
 
 TRAINED = ("beholder", "cnniqa")
@@ -78,10 +83,11 @@ def fit(config: Config, folder: str | Path, *, restart: bool = False, quiet: boo
     """Train, calibrate and write a quality network.
 
     folder: the run's: configuration, split, checkpoints, figures.csv, curves.png, model.safetensors and model.onnx. A
-    run that was interrupted there goes on, unless `restart`. quiet: no progress on stderr. Raises InputError for a
-    configuration or data that do not fit, ReadError for pictures that are not there, ModelError for a run whose files
-    are damaged, OutputError for a folder in which another run is under way, StoppedError after an interrupt, when the
-    state is kept.
+    run that was interrupted there goes on, unless `restart`. quiet: no progress on stderr. Where `run.devices` names
+    several, processes are begun for them, which read the calling script: it has to call this below
+    `if __name__ == "__main__":`. Raises InputError for a configuration or data that do not fit, ReadError for pictures
+    that are not there, ModelError for a run whose files are damaged, OutputError for a folder in which another run is
+    under way, StoppedError after an interrupt, when the state is kept.
     """
     if not isinstance(config, Config):
         raise InputError(
@@ -215,8 +221,50 @@ def train_member(
     folder.mkdir(exist_ok=True)
     seed = config.run.seed + 1000 * member
     config = config.replace({"run.seed": seed})  # order, crops and distortions are a member's own, too
+    watch = watch or _teller(config.run.epochs, quiet=quiet)
+    devices = find_devices(config.run.devices)
+    if devices.size == 1:
+        network = train_here(config, data, folder, watch, quiet=quiet)
+    else:
+        if not is_done(folder, config.run.minutes):
+            train_on(devices, config, data, folder, watch, quiet=quiet)
+        network = _begin(config, data)
+    _load_best(network, folder / BEST)
+    return network.eval(), read_figures(folder)
+
+
+def train_here(
+    config: Config,
+    data: Dataset,
+    folder: Path,
+    watch: Callable[[list[dict[str, float]]], None],
+    *,
+    line: Line | None = None,
+    quiet: bool,
+) -> nn.Module:
+    """Train a member in this process, alone or as one of several, each of which calls it; the network at the end.
+
+    line: to the process that began several.
+    """
     run = config.run
-    torch.manual_seed(seed)
+    network = _begin(config, data)
+    train, validation = _loaders(config, data, network, quiet=quiet)
+    steps = math.ceil(len(train) / run.accumulate) * run.epochs
+    assessing = Assessing(network, config, steps, run.seed)
+    keeper = Keeper(train, folder, run.checkpoint_minutes, run.minutes, line)
+    best = Best(folder, watch)
+    if not is_done(folder, run.minutes):
+        _run(assessing, train, validation, [keeper, best], folder, quiet=quiet)
+        if ranks.rank() == 0:
+            write_end(folder, assessing.figures, keeper.seconds, limited=keeper.limited)
+            if not keeper.limited:
+                (folder / LAST).unlink(missing_ok=True)
+    return network
+
+
+def _begin(config: Config, data: Dataset) -> nn.Module:
+    """The network before its first step."""
+    torch.manual_seed(config.run.seed)
     network = make_network(
         config.to_dict()["model"], config.regularisation.dropout, config.regularisation.stochastic_depth
     )
@@ -229,19 +277,7 @@ def train_member(
         for body in find_bodies(network):
             body.fixed_norm = True
     freeze(network, config.model.frozen)
-    train, validation = _loaders(config, data, network, quiet=quiet)
-    steps = math.ceil(len(train) / run.accumulate) * run.epochs
-    assessing = Assessing(network, config, steps, seed)
-    keeper = Keeper(train, folder, run.checkpoint_minutes, run.minutes)
-    best = Best(folder, watch or _teller(run.epochs, quiet=quiet))
-    if not is_done(folder, run.minutes):
-        _run(assessing, train, validation, [keeper, best], folder, quiet=quiet)
-        write_end(folder, assessing.figures, keeper.seconds, limited=keeper.limited)
-        if not keeper.limited:
-            (folder / LAST).unlink(missing_ok=True)
-    _load_best(network, best.path)
-    figures = read_figures(folder)
-    return network.eval(), figures
+    return network
 
 
 def _run(
@@ -253,7 +289,6 @@ def _run(
 
     config = assessing.config
     run, part = config.run, config.optimiser
-    accelerator, devices = _device(run.devices)
     state = folder / LAST
     kept = read_state(state) if state.is_file() else None
     if run.patience:
@@ -266,14 +301,15 @@ def _run(
         callbacks = [*callbacks, TQDMProgressBar(refresh_rate=10)]
     with _calm():
         trainer = lightning.Trainer(
-            accelerator=accelerator,
-            devices=devices,
+            **_placed(find_devices(run.devices)),
             precision="bf16-mixed" if run.precision == "bf16" else "32-true",
             max_epochs=run.epochs,
             accumulate_grad_batches=run.accumulate,
             gradient_clip_val=part.clip or None,
             callbacks=callbacks,
-            logger=make_loggers(run.loggers, folder, 0 if kept is None else kept["global_step"]),
+            logger=make_loggers(run.loggers, folder, 0 if kept is None else kept["global_step"])
+            if ranks.rank() == 0
+            else False,
             default_root_dir=folder,
             enable_checkpointing=False,
             enable_progress_bar=bar,
@@ -291,16 +327,12 @@ def _run(
             ) from error
 
 
-def _device(name: str) -> tuple[str, int | list[int]]:
-    """Lightning's accelerator and devices: one alone; InputError for a GPU that is not there."""
-    if not name.endswith(","):
-        return "cpu" if name == "cpu" else "auto", 1
-    number, there = int(name[:-1]), torch.cuda.device_count()
-    if number >= there:
-        raise InputError(
-            f"run.devices = {name!r} asks for GPU {number}, and there are {there}; count from 0, or 'auto'"
-        )
-    return "gpu", [number]
+def _placed(devices: Devices) -> dict[str, Any]:
+    """Where Lightning's Trainer runs: on one device, or as one of several processes that have met already."""
+    where: dict[str, Any] = {"accelerator": devices.kind, "devices": list(devices.numbers) or devices.size}
+    if devices.size > 1:
+        where |= {"strategy": make_strategy(), "plugins": [make_environment()]}
+    return where
 
 
 @contextmanager

@@ -11,10 +11,13 @@ from beholder.datasets.splits import write_split
 from beholder.datasets.tables import Dataset, write_whole
 from beholder.errors import InputError, ModelError
 from beholder.training.config import Config
+from beholder.training.devices import parse_devices
 
 SPLIT, RUN = "split.json", "run.json"
 LAST = "last.ckpt"
 """The file in a member's folder that an interrupted training goes on from."""
+BEST = "best.pt"
+"""The file in a member's folder with the weights of its best epoch."""
 DONE, FIGURES = "done", "figures.json"
 """Files in a member's folder that say that its training has ended, and with which figures."""
 HOW = {"workers": 0, "minutes": 0.0, "checkpoint_minutes": 0.0, "threads": 0, "devices": "auto", "loggers": []}
@@ -47,7 +50,7 @@ def claim(folder: Path, config: Config, data: Dataset, *, restart: bool) -> None
     if not path.is_file() and any((folder / name).exists() for name in (SPLIT, "config.toml")):
         raise InputError(f"{folder} holds files of yours that a run would overwrite; choose a folder for runs alone")
     sections = absolute(config).to_dict()
-    sections["run"] |= HOW  # how, not what
+    sections["run"] |= HOW | {"devices": count_devices(config.run.devices)}  # how, not what
     mine = {"config": sections, "data": data.digest}
     if restart:
         for old in [*folder.glob("member-*/*.ckpt"), *folder.glob("member-*/best.pt"), *folder.glob("member-*/done")]:
@@ -59,6 +62,12 @@ def claim(folder: Path, config: Config, data: Dataset, *, restart: bool) -> None
     path.write_text(json.dumps(mine, indent=1), encoding="utf-8")
     (folder / "config.toml").write_text(absolute(config).to_toml(), encoding="utf-8")
     write_split(data, folder / SPLIT, seed=config.data.seed, shares=config.data.shares)
+
+
+def count_devices(name: str) -> str:
+    """What of `run.devices` makes another run: how many there are, in which steps have more pictures."""
+    size = parse_devices(name).size
+    return str(size) if size > 1 else "auto"
 
 
 def is_of(folder: Path, config: Config) -> bool:

@@ -15,16 +15,19 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as lightning
 import torch
+from numpy.typing import NDArray
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor, nn
 
-from beholder.errors import StoppedError, TrainingError
+from beholder.errors import InputError, StoppedError, TrainingError
 from beholder.evaluation import agreement
 from beholder.losses.opinions import Objective, Target
 from beholder.models.assessors.architectures import Judgement
+from beholder.training import ranks
 from beholder.training.config import Config
 from beholder.training.feeding import Batch, Loader
-from beholder.training.folders import LAST
+from beholder.training.folders import BEST, LAST
+from beholder.training.launching import Line
 from beholder.training.optimisers import Plateau, make_optimiser, set_rates
 
 
@@ -60,10 +63,16 @@ class Assessing(lightning.LightningModule):
         return make_optimiser(self.network, self.config.optimiser)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Set the rates, and the random numbers, of this step."""
+        """Set the rates, and the random numbers, of this step; statistics of features are the first process's."""
+        ranks.spread(self.network.buffers())
         part = self.config.optimiser
         set_rates(self.trainer.optimizers[0], self.global_step, self.steps, part, self.plateau.factor)
-        torch.manual_seed(self.seed * 1_000_003 + self.current_epoch * 100_003 + batch_idx)
+        own = ranks.rank() << 52  # each process draws its own, and the first what one alone would
+        torch.manual_seed(own + self.seed * 1_000_003 + self.current_epoch * 100_003 + batch_idx)
+
+    def on_train_start(self) -> None:
+        """Bring the moving average of a checkpoint to the network's device."""
+        self.averaged = {name: value.to(self.device) for name, value in self.averaged.items()}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of a batch."""
@@ -79,7 +88,7 @@ class Assessing(lightning.LightningModule):
                 "lower optimiser.rate, or set optimiser.clip = 1"
             )
         self._losses.append(float(total.detach()))
-        self.log("loss", total.detach(), prog_bar=True, batch_size=len(target.score))
+        self.log("loss", total.detach(), prog_bar=True, batch_size=len(target.score), sync_dist=ranks.size() > 1)
         return total
 
     def optimizer_step(self, *arguments: Any, **settings: Any) -> None:
@@ -95,7 +104,10 @@ class Assessing(lightning.LightningModule):
             self.averaged[name].lerp_(value, 1 - keep)
 
     def on_validation_epoch_start(self) -> None:
-        """Look at the averaged weights, where there are any."""
+        """Look at the averaged weights, where there are any; statistics of features are the first process's."""
+        buffers = dict(self.network.named_buffers())
+        ranks.spread(buffers.values())
+        ranks.spread(value for name, value in self.averaged.items() if name in buffers)
         if self.averaged and not self.trainer.sanity_checking:
             self._own = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
             self.network.load_state_dict({**self._own, **self.averaged})
@@ -127,15 +139,16 @@ class Assessing(lightning.LightningModule):
         judged, self._judged = self._judged, []
         if self.trainer.sanity_checking or not judged:
             return
-        said, known = (torch.cat(part).double().numpy() for part in zip(*judged, strict=True))
+        loader: Any = self.trainer.val_dataloaders
+        said, known = (_whole(torch.cat(part).double().numpy(), loader.count) for part in zip(*judged, strict=True))
         per = max(self.config.input.test_crops, 1)
         said, known = (a.reshape(-1, per).mean(axis=1) for a in (said, known))
         found = agreement(np.clip(said, 0, 100), known)
-        losses, self._losses = self._losses, []
+        losses, self._losses = [loss for part in ranks.gather(self._losses) for loss in part], []
         figures = {"epoch": self.current_epoch + 1, "loss": float(np.mean(losses)) if losses else math.nan, **found}
         self.figures.append(figures)
         for name, value in found.items():
-            self.log(f"validation_{name}", value, prog_bar=name == "srcc")
+            self.log(f"validation_{name}", value, prog_bar=name == "srcc", sync_dist=ranks.size() > 1)
         if self.config.optimiser.schedule == "plateau":
             self.plateau.see(found["srcc"])
 
@@ -144,7 +157,7 @@ class Assessing(lightning.LightningModule):
         checkpoint["beholder"] = {
             "plateau": self.plateau.state_dict(),
             "figures": self.figures,
-            "losses": self._losses,
+            "losses": ranks.gather(self._losses),  # of every process
             "averaged": self.averaged,
             "config": self.config.to_dict(),
         }
@@ -153,7 +166,21 @@ class Assessing(lightning.LightningModule):
         """Go on where a checkpoint was made."""
         state = checkpoint["beholder"]
         self.plateau.load_state_dict(state["plateau"])
-        self.figures, self._losses, self.averaged = state["figures"], state["losses"], state["averaged"]
+        self.figures, self.averaged = state["figures"], state["averaged"]
+        losses = state["losses"]
+        if not losses or not isinstance(losses[0], list):  # of a version that knew one process alone
+            losses = [losses]
+        if len(losses) != ranks.size():
+            raise InputError(
+                f"the training to go on from ran in {len(losses)} processes, and run.devices asks for {ranks.size()}; "
+                "ask for as many, or begin anew with --restart (restart=True)"
+            )
+        self._losses = losses[ranks.rank()]
+
+
+def _whole(shared: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """Numbers (count,) of all pictures, of those that every process has of its share: see `Loader`."""
+    return np.asarray(np.stack(ranks.gather(shared), axis=1).reshape(-1)[:count])
 
 
 def mix(image: Tensor, target: Target, strength: float) -> tuple[Tensor, Target]:
@@ -180,9 +207,11 @@ class Keeper(Callback):
     """Sets the loader going at the right batch, keeps the state now and then, and stops when asked to.
 
     An interrupt (Ctrl-C, SIGTERM) takes effect at the end of a step, after the state is kept; a second one at once.
+    line: to the process that began this one and its likes, which all stop at the same step.
     """
 
-    def __init__(self, loader: Loader, folder: Path, every: float, minutes: float) -> None:
+    def __init__(self, loader: Loader, folder: Path, every: float, minutes: float, line: Line | None = None) -> None:
+        self.line = line
         self.loader, self.path, self.every = loader, folder / LAST, every * 60
         self.limit, self.asked = minutes * 60, False
         self.done = 0  # batches of this epoch
@@ -200,7 +229,9 @@ class Keeper(Callback):
         """Listen for interrupts, after Lightning has begun to; go on at the batch where an interrupted run ended."""
         if self.done:  # Lightning begins such an epoch without saying so
             self.loader.start(trainer.current_epoch, self.done)
-        if threading.current_thread() is threading.main_thread():
+        if self.line:
+            self.line.begun()
+        elif threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._before[number] = signal.signal(number, self._ask)
 
@@ -222,17 +253,21 @@ class Keeper(Callback):
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Keep the state when it is due, stop when asked."""
-        now = time.monotonic()
         self.done = batch_idx + 1
-        if self.limit and self.seconds > self.limit:
+        over, due = bool(self.limit) and self.seconds > self.limit, time.monotonic() - self.kept > self.every
+        self.asked, over, due = ranks.any_of(self._is_asked(), over, due)
+        if over:
             trainer.should_stop = self.limited = True
         if self.done == trainer.num_training_batches:
             return  # the epoch's end is next, with its validation
         if self.done % trainer.accumulate_grad_batches:
             return  # gradients that wait for a step are in no state
-        if self.asked or now - self.kept > self.every:
+        if self.asked or due:
             self._keep(trainer)
         self._stop()
+
+    def _is_asked(self) -> bool:
+        return self.asked or (self.line is not None and self.line.asked())
 
     def _stop(self) -> None:
         if self.asked:
@@ -244,6 +279,7 @@ class Keeper(Callback):
         """Keep the state of every epoch's end."""
         self.done = 0
         self._keep(trainer)
+        (self.asked,) = ranks.any_of(self._is_asked())
         self._stop()
 
     def state_dict(self) -> dict[str, Any]:
@@ -256,10 +292,12 @@ class Keeper(Callback):
 
     def _keep(self, trainer: Any) -> None:
         part = self.path.with_suffix(".part")
-        trainer.save_checkpoint(part)
-        part.replace(self.path)
+        trainer.save_checkpoint(part)  # by the first process, for which all wait
+        if ranks.rank() == 0:
+            part.replace(self.path)
         for logger in trainer.loggers:  # what has been logged so far is in no state
             logger.save()
+        ranks.wait()  # none stops before all is kept
         self.kept = time.monotonic()
 
 
@@ -273,7 +311,7 @@ class Best(Callback):
     @property
     def path(self) -> Path:
         """The file with the best weights."""
-        return self.folder / "best.pt"
+        return self.folder / BEST
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         """Compare this epoch with the best one."""
@@ -283,8 +321,11 @@ class Best(Callback):
         better = figures["srcc"] > self.best or not self.epoch or math.isnan(self.best)  # NaN beats nothing alone
         if better and not (self.epoch and math.isnan(figures["srcc"])):
             self.best, self.epoch = figures["srcc"], int(figures["epoch"])
-            torch.save(pl_module.network.state_dict(), self.path.with_suffix(".part"))
-            self.path.with_suffix(".part").replace(self.path)
+            if ranks.rank() == 0:
+                torch.save(pl_module.network.state_dict(), self.path.with_suffix(".part"))
+                self.path.with_suffix(".part").replace(self.path)
+        if ranks.rank():
+            return
         with (self.folder / "figures.csv").open("w", newline="") as file:
             writer = csv.DictWriter(file, list(figures))
             writer.writeheader()
