@@ -58,7 +58,7 @@ def task(path: Path, distortion: str, names: list[str]) -> dict[str, Any]:
 
 
 def gather(paths: list[Path], journal: Path, wanted: list[str]) -> list[dict[str, Any]]:
-    """All tasks; the values that an earlier run wrote down are left out."""
+    """What is known of these photographs; what an earlier run wrote down is not worked out again."""
     lines = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
     done: dict[tuple[str, str], dict[str, Any]] = {}
     for found in lines:
@@ -75,7 +75,8 @@ def gather(paths: list[Path], journal: Path, wanted: list[str]) -> list[dict[str
             file.flush()
             _merge(done, found)
             print(f"\r{number} of {len(todo)}", end="", file=sys.stderr, flush=True)
-    return list(done.values())
+    here = {path.name for path in paths}
+    return [found for (name, _), found in done.items() if name in here]
 
 
 def _merge(done: dict[tuple[str, str], dict[str, Any]], found: dict[str, Any]) -> None:
