@@ -195,10 +195,10 @@ def print_peak(name: str) -> None:
     measure = measure_of(name)
     measure(*arguments(measure, pictures("rgb", SMALL)), threads=THREADS)
     before = most_memory()
-    whole = np.empty((2, HUGE[1] // 8, 8, HUGE[0] // 8, 8, 3), np.uint8)  # blocks of 8x8: nothing is made on the way
-    whole[...] = np.random.default_rng(0).integers(0, 256, (2, HUGE[1] // 8, 1, HUGE[0] // 8, 1, 3), np.uint8)
-    x, y = (a.reshape(HUGE[1], HUGE[0], 3).transpose(2, 0, 1)[None] for a in whole)
-    measure(*arguments(measure, (x, y)), threads=THREADS)
+    count, rows, columns = 2 if measure.card.needs == "reference" else 1, HUGE[1] // 8, HUGE[0] // 8
+    whole = np.empty((count, rows, 8, columns, 8, 3), np.uint8)  # blocks of 8x8: nothing is made on the way
+    whole[...] = np.random.default_rng(0).integers(0, 256, (2, rows, 1, columns, 1, 3), np.uint8)[:count]
+    measure(*(a.reshape(HUGE[1], HUGE[0], 3).transpose(2, 0, 1)[None] for a in whole), threads=THREADS)
     print((most_memory() - before) / 1024)
 
 

@@ -89,6 +89,7 @@ def _features(image: Array, reference: Array, program: str, colour: bool) -> Arr
 def _kernel(image: Any, reference: Any, threads: int, program: str, colour: bool) -> float | None:
     import numpy as np
 
+    from beholder import strips
     from beholder.kernels import phase
 
     if program != "matlab":
@@ -96,11 +97,10 @@ def _kernel(image: Any, reference: Any, threads: int, program: str, colour: bool
     p = PROGRAMS[program]
     factor = reduction(*image.shape[:2])
     both = np.concatenate([phase.reduced(a, factor, threads) for a in (image, reference)])
-    planes = np.ascontiguousarray(weighted(both, LUMA_FULL))
+    rows = [LUMA_FULL, *(p.chroma if colour and both.shape[1] == 3 else ())]
+    planes = np.concatenate(strips.run(lambda row: weighted(both, row), rows, threads), axis=1)
     maps = phase.congruency(planes[0, 0], planes[1, 0], p.tiny, threads)
     constants = phase.Constants(T1, T2, T3, chroma_power=LAMBDA)
-    if colour and both.shape[1] == 3:
-        planes = np.concatenate([planes, *(weighted(both, row) for row in p.chroma)], axis=1)
     return phase.compare(maps, planes, constants, threads)
 
 
