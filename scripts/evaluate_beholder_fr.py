@@ -36,7 +36,7 @@ def card(header: dict[str, Any], found: dict[str, dict[str, float]], photographs
 
 What it is: {header["architecture"]}.
 Files: `beholder_fr.safetensors` (weights and header) and `beholder_fr.onnx` (the graph for ONNX Runtime, which points
-into the backbone's weights in `beholder.safetensors`). Weights hash `{weights_hash("beholder_fr")}`, code version
+into the backbone's weights in `lite0.safetensors`). Weights hash `{weights_hash("beholder_fr")}`, code version
 {header["code_version"]}, licence {header["licence"]}. Made by `scripts/train_beholder_fr.py`, judged by
 `scripts/evaluate_beholder_fr.py`.
 
