@@ -8,23 +8,12 @@ from typing import Any
 import numpy as np
 
 from beholder.kernels.code import DOUBLES, FLOATS, carray, exact, inline, matrix, signature, wide
+from beholder.kernels.similarity_code import _bordered
 
 __all__ = ["KERNELS"]
 
 Array = Any
 Pointer = Any
-
-
-@exact
-def _bordered(plane: Array, row: int, target: Array) -> None:
-    """A row between two zeros; a row of zeros outside the plane."""
-    wide()
-    if row < 0 or row >= plane.shape[0]:
-        target[:] = 0.0
-    else:
-        source, inner = plane[row], target[1:]
-        for j in range(source.size):
-            inner[j] = np.float64(source[j])
 
 
 @inline

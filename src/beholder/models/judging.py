@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from beholder.errors import InputError, MissingExtraError, ModelError, SizeError
 from beholder.models.files import KEY, parse_header, shipped
-from beholder.models.runtime import mirror_to, open_graph, reduce_to_view
+from beholder.models.runtime import ASSESSORS, mirror_to, open_graph, reduce_to_view
 from beholder.models.viewing import LEAST, min_side_of
 
 Samples = NDArray[Any]
@@ -183,7 +183,7 @@ def _graph_of(path: Path) -> Path:
     if path.is_dir():  # of a run
         path = path / "model.onnx"
     graph = path.with_suffix(".onnx") if path.suffix == ".safetensors" else path
-    if str(path) in ("beholder", "cnniqa") and not graph.is_file():
+    if str(path) in ASSESSORS and not graph.is_file():
         raise ModelError(f"{path} is a metric that is always there: choose it with -m {path} (metrics), not as a model")
     if not graph.is_file():
         raise ModelError(

@@ -31,6 +31,8 @@ MODELS = {
     "lite0": tuple(f"lite0{ending}" for ending in BESIDE),
 }
 """The files of every shipped model, by its name."""
+ASSESSORS = ("beholder", "cnniqa")
+"""Those that judge a picture alone: metrics by name, and what a training may go on from."""
 _EVERYTHING = np.array([0, 0, 1 << 24, 1 << 24], dtype=np.int64)
 
 

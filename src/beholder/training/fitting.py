@@ -35,6 +35,7 @@ from beholder.models.assessors.networks import fold_norms, is_code, load_network
 from beholder.models.backbones import read_state as read_tensors
 from beholder.models.cards import card_of
 from beholder.models.files import load_model, read_header, shipped
+from beholder.models.runtime import ASSESSORS
 from beholder.progress import Counter, quieted, tell
 from beholder.training import ranks
 from beholder.training.caching import BegunFeed, check_cache, collate_begun
@@ -62,8 +63,6 @@ from beholder.training.opening import check_pictures, open_data, tell_of_crop
 from beholder.training.strategies import make_environment, make_strategy
 from beholder.version import __version__
 
-TRAINED = ("beholder", "cnniqa")
-"""Shipped models that a training may go on from."""
 MOST_FOR_DOMAIN = 2000
 """Training pictures whose features describe the domain."""
 
@@ -160,7 +159,7 @@ def begun_from(config: Config) -> Config:
 
 def find_weights(weights: str) -> Path:
     """The file that model.weights names: a shipped model, or a path; of an .onnx file, the weights beside it."""
-    if weights in TRAINED:
+    if weights in ASSESSORS:
         return shipped(f"{weights}.safetensors")
     path = Path(weights)
     if path.suffix != ".onnx":

@@ -121,10 +121,6 @@ class Features(nn.Module):
             if i in self.taps:
                 yield x
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """The maps of the taps."""
-        return list(self.stages(x))
-
 
 @functools.lru_cache(maxsize=8)
 def features(name: str, path: Path, _changed: int, kind: str, device: str, smooth: bool = False) -> Features:
